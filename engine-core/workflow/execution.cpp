@@ -1,0 +1,847 @@
+#include "engine-core/workflow/execution.h"
+
+#include <temporal/api/enums/v1/command_type.pb.h>
+#include <temporal/api/enums/v1/event_type.pb.h>
+#include <temporal/api/enums/v1/failed_cause.pb.h>
+
+#include <algorithm>
+
+#include "engine-core/base/check.h"
+#include "engine-core/base/sha256.h"
+#include "engine-core/workflow/markers.h"
+#include "engine-core/workflow/payload.h"
+#include "engine-core/workflow/runtime.h"
+
+namespace lockstep::workflow {
+
+using namespace temporal::api::enums::v1;  // NOLINT: the enum values are this file's vocabulary
+
+LocalActivityRequest::LocalActivityRequest() = default;
+LocalActivityRequest::~LocalActivityRequest() = default;
+LocalActivityRequest::LocalActivityRequest(LocalActivityRequest&&) noexcept = default;
+LocalActivityRequest& LocalActivityRequest::operator=(LocalActivityRequest&&) noexcept = default;
+LocalActivityOutcome::LocalActivityOutcome() = default;
+LocalActivityOutcome::~LocalActivityOutcome() = default;
+LocalActivityOutcome::LocalActivityOutcome(LocalActivityOutcome&&) noexcept = default;
+LocalActivityOutcome& LocalActivityOutcome::operator=(LocalActivityOutcome&&) noexcept = default;
+
+std::unique_ptr<Execution> Execution::Create(const WorkflowRegistry& registry, ExecutionIdentity identity,
+                                             ExecutionOptions options) {
+  return std::make_unique<internal::Runtime>(registry, std::move(identity), std::move(options));
+}
+
+std::shared_ptr<ScopeState> ScopeState::MakeChild() {
+  auto child = std::make_shared<ScopeState>();
+  child->cancelled = cancelled;
+  std::erase_if(children, [](const std::weak_ptr<ScopeState>& weak) { return weak.expired(); });
+  children.push_back(child);
+  return child;
+}
+
+void ScopeState::Cancel() {
+  if (cancelled) return;
+  cancelled = true;
+  const auto keep = shared_from_this();
+  const auto joined = std::exchange(members, {});
+  for (const auto& [key, cancel] : joined) cancel();
+  for (const auto& weak : children) {
+    if (const auto child = weak.lock()) child->Cancel();
+  }
+}
+
+namespace internal {
+namespace {
+
+// The execution whose code runs on this thread. One logical thread per workflow: set for the length of a call, never shared.
+thread_local Runtime* current_runtime = nullptr;
+
+class EnterRuntime {
+ public:
+  explicit EnterRuntime(Runtime* runtime) : before_(std::exchange(current_runtime, runtime)) {}
+  ~EnterRuntime() { current_runtime = before_; }
+  EnterRuntime(const EnterRuntime&) = delete;
+  EnterRuntime& operator=(const EnterRuntime&) = delete;
+
+ private:
+  Runtime* before_;
+};
+
+UnixMillis ToMillis(const google::protobuf::Timestamp& time) { return time.seconds() * 1000 + time.nanos() / 1'000'000; }
+int64_t ToMillis(const google::protobuf::Duration& duration) { return duration.seconds() * 1000 + duration.nanos() / 1'000'000; }
+
+std::string DigestOf(const Payloads& payloads) {
+  Sha256Stream stream;
+  for (const Payload& payload : payloads.payloads()) {
+    stream.Update(std::to_string(payload.data().size()) + ":");
+    stream.Update(payload.data());
+  }
+  return ToHex(stream.Finish());
+}
+
+}  // namespace
+
+Runtime::Runtime(const WorkflowRegistry& registry, ExecutionIdentity identity, ExecutionOptions options)
+    : registry_(registry),
+      identity_(std::move(identity)),
+      options_(std::move(options)),
+      command_arena_(std::make_unique<google::protobuf::Arena>()),
+      root_scope_(std::make_shared<ScopeState>()) {}
+
+Runtime::~Runtime() {
+  // Frames give their memory back to the arena of the current execution while they are destroyed.
+  const EnterRuntime enter(this);
+  conditions_.clear();
+  machines_.clear();
+  signal_handlers_.clear();
+  default_signal_handler_ = nullptr;
+  query_handlers_.clear();
+  spawned_.clear();
+  root_ = Task<WorkflowResult>();
+}
+
+Runtime& Runtime::Current() {
+  LOCKSTEP_CHECK(current_runtime != nullptr, "workflow API called outside a workflow task");
+  return *current_runtime;
+}
+
+// --- one workflow task ---------------------------------------------------------------------------------------------------
+
+void Runtime::Activate(const TaskSlice& slice) {
+  LOCKSTEP_CHECK(slice.started != nullptr, "a task has a started event");
+  const EnterRuntime enter(this);
+  const auto& started = slice.started->workflow_task_started_event_attributes();
+  now_ = std::max(now_, ToMillis(slice.started->event_time()));
+  info_.history_length = slice.started->event_id();
+  info_.history_size_bytes = started.history_size_bytes();
+  info_.suggest_continue_as_new = started.suggest_continue_as_new();
+  replaying_ = slice.completed != nullptr;
+  resumptions_ = 0;
+  if (broken_ || diverged_) return;
+  LoadLookahead(slice);
+  // Handlers run before the main coroutine of the same task (RT7): signals first, then resolutions in history order.
+  for (const HistoryEvent* event : slice.events) {
+    if (event->event_type() == EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) {
+      const auto& signal = event->workflow_execution_signaled_event_attributes();
+      DeliverSignal(signal.signal_name(), signal.input());
+    }
+  }
+  for (const HistoryEvent* event : slice.events) ApplyEvent(*event);
+  if (closed_) return;
+  Drain();
+  ReplayLocalActivities();
+}
+
+void Runtime::LoadLookahead(const TaskSlice& slice) {
+  recorded_versions_.clear();
+  recorded_side_effects_.clear();
+  recorded_local_.clear();
+  for (const HistoryEvent* event : slice.recorded) {
+    if (event->event_type() != EVENT_TYPE_MARKER_RECORDED) continue;
+    const auto& marker = event->marker_recorded_event_attributes();
+    if (marker.marker_name() == kVersionMarker) {
+      if (const auto data = ReadVersionMarker(marker)) recorded_versions_[data->change_id] = data->version;
+    } else if (marker.marker_name() == kSideEffectMarker) {
+      if (auto data = ReadSideEffectMarker(marker)) recorded_side_effects_[data->id] = std::move(data->value);
+    } else if (marker.marker_name() == kLocalActivityMarker) {
+      recorded_local_.push_back(event);
+    }
+  }
+}
+
+void Runtime::StartFirst(const HistoryEvent& event) {
+  const auto& start = event.workflow_execution_started_event_attributes();
+  started_ = true;
+  info_.namespace_name = identity_.namespace_name;
+  if (identity_.workflow_id.empty()) identity_.workflow_id = start.workflow_id();
+  if (identity_.run_id.empty()) identity_.run_id = start.original_execution_run_id();
+  info_.workflow_id = identity_.workflow_id;
+  info_.run_id = identity_.run_id;
+  info_.first_run_id = start.first_execution_run_id();
+  info_.workflow_type = start.workflow_type().name();
+  info_.task_queue = start.task_queue().name();
+  info_.attempt = std::max(1, start.attempt());
+  info_.continued_from_run_id = start.continued_execution_run_id();
+  info_.start_ms = ToMillis(event.event_time());
+  if (start.has_workflow_task_timeout()) info_.task_timeout_ms = ToMillis(start.workflow_task_timeout());
+  random_.Seed(start.original_execution_run_id().empty() ? identity_.run_id : start.original_execution_run_id());
+  const WorkflowFunction* function = registry_.Find(info_.workflow_type);
+  if (function == nullptr) {
+    Divergence divergence = Describe(DivergenceKind::kWorkflowType, &event, nullptr);
+    divergence.expected = info_.workflow_type;
+    std::string known;
+    for (const std::string& type : registry_.Types()) known += (known.empty() ? "" : ", ") + type;
+    divergence.actual = "a build that knows " + (known.empty() ? "no workflow" : known);
+    Report(std::move(divergence));
+    return;
+  }
+  input_ = start.input();
+  try {
+    root_ = (*function)(input_);
+    root_.promise()->scope = root_scope_;
+    ready_.push_back(root_.promise());
+  } catch (...) {
+    BreakWithCurrentException();
+  }
+}
+
+void Runtime::ApplyEvent(const HistoryEvent& event) {
+  switch (event.event_type()) {
+    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: StartFirst(event); return;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: root_scope_->Cancel(); return;
+    case EVENT_TYPE_WORKFLOW_TASK_FAILED: {
+      const auto& failed = event.workflow_task_failed_event_attributes();
+      if (failed.cause() == WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW) random_.Seed(failed.new_run_id());
+      return;
+    }
+    default: break;
+  }
+  const EventRoute* route = FindRoute(event.event_type());
+  if (route == nullptr) return;
+  const int64_t reference = route->reference(event);
+  const auto it = by_event_id_.find(reference);
+  if (it == by_event_id_.end() || it->second->spec->kind != route->kind) {
+    Divergence divergence = Describe(DivergenceKind::kUnknownReference, &event, nullptr);
+    divergence.expected = EventTypeName(event.event_type()) + " of event " + std::to_string(reference);
+    divergence.actual = "no " + std::string(SpecOf(route->kind).name) + " with that event";
+    Report(std::move(divergence));
+    return;
+  }
+  Step(it->second, route->input, &event, nullptr);
+}
+
+void Runtime::DeliverSignal(const std::string& name, const Payloads& input) {
+  const auto it = signal_handlers_.find(name);
+  try {
+    if (it != signal_handlers_.end()) {
+      it->second(input);
+    } else if (default_signal_handler_) {
+      default_signal_handler_(name, input);
+    } else {
+      buffered_signals_.emplace_back(name, input);
+    }
+  } catch (...) {
+    BreakWithCurrentException();
+  }
+}
+
+// --- the scheduler -------------------------------------------------------------------------------------------------------
+
+void Runtime::Drain() {
+  while (!closed_ && !broken_) {
+    if (!ready_.empty()) {
+      ResumeNext();
+    } else if (!EvaluateConditions()) {
+      break;
+    }
+  }
+  running_ = nullptr;
+}
+
+void Runtime::ResumeNext() {
+  PromiseBase* next = ready_.front();
+  ready_.pop_front();
+  if (++resumptions_ > options_.max_resumptions_per_task) {
+    Divergence divergence = Describe(DivergenceKind::kSpinning, nullptr, nullptr);
+    divergence.where = ToSourceLine(location_);
+    divergence.actual = "still running after " + std::to_string(options_.max_resumptions_per_task) + " resumptions in one workflow task";
+    Report(divergence);
+    Break("WORKFLOW_SPINNING", divergence.Summary());
+    return;
+  }
+  running_ = next;
+  next->self.resume();
+  for (auto it = spawned_.begin(); it != spawned_.end();) {
+    if (!it->done()) {
+      ++it;
+      continue;
+    }
+    try {
+      it->Take();
+    } catch (...) {
+      BreakWithCurrentException();
+    }
+    it = spawned_.erase(it);
+  }
+  if (root_.done()) FinishRoot();
+}
+
+bool Runtime::EvaluateConditions() {
+  bool any = false;
+  for (auto it = conditions_.begin(); it != conditions_.end();) {
+    bool holds = false;
+    try {
+      holds = it->second.predicate();
+    } catch (...) {
+      BreakWithCurrentException();
+      return false;
+    }
+    if (holds) {
+      MakeReady(it->second.waiter);
+      it = conditions_.erase(it);
+      any = true;
+    } else {
+      ++it;
+    }
+  }
+  return any;
+}
+
+void Runtime::FinishRoot() {
+  WorkflowResult result;
+  try {
+    result = root_.Take();
+  } catch (const Cancelled&) {
+    result = cancelled({}, location_);
+  } catch (...) {
+    BreakWithCurrentException();
+    return;
+  }
+  Command* command = NewCommand();
+  CommandKind kind = CommandKind::kCompleteWorkflow;
+  switch (result.kind) {
+    case WorkflowResult::Kind::kCompleted:
+      command->set_command_type(COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION);
+      *command->mutable_complete_workflow_execution_command_attributes()->mutable_result() = std::move(result.payloads);
+      break;
+    case WorkflowResult::Kind::kFailed:
+      kind = CommandKind::kFailWorkflow;
+      command->set_command_type(COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION);
+      ErrorToFailure(result.error, command->mutable_fail_workflow_execution_command_attributes()->mutable_failure());
+      break;
+    case WorkflowResult::Kind::kCancelled:
+      kind = CommandKind::kCancelWorkflow;
+      command->set_command_type(COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION);
+      if (result.payloads.payloads_size() > 0) {
+        *command->mutable_cancel_workflow_execution_command_attributes()->mutable_details() = std::move(result.payloads);
+      } else {
+        command->mutable_cancel_workflow_execution_command_attributes();
+      }
+      break;
+    case WorkflowResult::Kind::kContinueAsNew: {
+      kind = CommandKind::kContinueAsNew;
+      command->set_command_type(COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION);
+      auto* next = command->mutable_continue_as_new_workflow_execution_command_attributes();
+      next->mutable_workflow_type()->set_name(result.next.workflow_type.empty() ? info_.workflow_type : result.next.workflow_type);
+      next->mutable_task_queue()->set_name(result.next.task_queue.empty() ? info_.task_queue : result.next.task_queue);
+      *next->mutable_input() = std::move(result.payloads);
+      break;
+    }
+  }
+  Issue(kind, command, {}, result.where);
+  closed_ = true;
+  ready_.clear();
+  conditions_.clear();
+}
+
+std::shared_ptr<ScopeState> Runtime::CurrentScope() const {
+  return running_ != nullptr && running_->scope ? running_->scope : root_scope_;
+}
+
+void Runtime::Spawn(Task<void> task) {
+  task.promise()->scope = CurrentScope();
+  ready_.push_back(task.promise());
+  spawned_.push_back(std::move(task));
+}
+
+uint64_t Runtime::AddCondition(Condition condition) {
+  conditions_.emplace(++next_condition_, std::move(condition));
+  return next_condition_;
+}
+
+void Runtime::NoteLocation(std::source_location where) {
+  location_ = where;
+  location_file_.store(where.file_name(), std::memory_order_relaxed);
+  location_line_.store(where.line(), std::memory_order_relaxed);
+}
+
+std::source_location Runtime::CurrentLocation() const { return location_; }
+
+// --- machines ------------------------------------------------------------------------------------------------------------
+
+Machine* Runtime::Issue(CommandKind kind, Command* command, std::string id, std::source_location where,
+                        std::function<void(const MachineOutcome&)> resolve, CancelMode mode,
+                        std::shared_ptr<ScopeState> scope) {
+  auto& machine = machines_.emplace_back(std::make_unique<Machine>());
+  machine->spec = &SpecOf(kind);
+  machine->mode = mode;
+  machine->id = std::move(id);
+  machine->where = where;
+  machine->resolve = std::move(resolve);
+  issued_.push_back({command, machine.get(), false, false, where});
+  if (machine->resolve) JoinScope(machine.get(), scope ? scope : CurrentScope());
+  Step(machine.get(), MachineInput::kIssue, nullptr, nullptr);
+  return machine.get();
+}
+
+Machine* Runtime::RequestLocal(std::unique_ptr<LocalActivityState> local, std::string id, std::source_location where,
+                               std::function<void(const MachineOutcome&)> resolve) {
+  auto& machine = machines_.emplace_back(std::make_unique<Machine>());
+  machine->spec = &SpecOf(CommandKind::kLocalActivity);
+  machine->id = std::move(id);
+  machine->where = where;
+  machine->resolve = std::move(resolve);
+  machine->local = std::move(local);
+  machine->local->first_scheduled = now_;
+  machine->local->input_digest = DigestOf(machine->local->input);
+  JoinScope(machine.get(), CurrentScope());
+  Step(machine.get(), MachineInput::kIssue, nullptr, nullptr);
+  return machine.get();
+}
+
+void Runtime::Step(Machine* machine, MachineInput input, const HistoryEvent* event, const LocalActivityOutcome* local) {
+  const Transition* row = FindTransition(*machine->spec, machine->state, input, machine->mode);
+  if (row == nullptr) {
+    if (input == MachineInput::kCancel) return;  // over already
+    LOCKSTEP_CHECK(event != nullptr, std::string(machine->spec->name) + " " + machine->id + ": " +
+                                         std::string(MachineInputName(input)) + " in state " +
+                                         std::string(MachineStateName(machine->state)));
+    Divergence divergence = Describe(DivergenceKind::kUnknownReference, event, nullptr);
+    divergence.command = std::string(machine->spec->name) + " " + machine->id;
+    divergence.step_id = StepIdOf(machine->id);
+    divergence.expected = EventTypeName(event->event_type());
+    divergence.actual = "a " + std::string(machine->spec->name) + " that is " + std::string(MachineStateName(machine->state));
+    divergence.where = ToSourceLine(machine->where);
+    Report(std::move(divergence));
+    return;
+  }
+  machine->state = row->to;
+  if (input == MachineInput::kStarted && machine->spec->kind == CommandKind::kActivity) {
+    machine->attempt = event->activity_task_started_event_attributes().attempt();
+  }
+  ApplyEffects(machine, *row, {input, event, local, machine->attempt});
+  if (machine->state == MachineState::kClosed) LeaveScope(machine);
+}
+
+void Runtime::ApplyEffects(Machine* machine, const Transition& row, const MachineOutcome& outcome) {
+  if (row.effects & kWithdraw) Withdraw(machine);
+  if (row.effects & kBind) {
+    machine->event_id = outcome.event->event_id();
+    by_event_id_[machine->event_id] = machine;
+  }
+  if (row.effects & kEmitCancel) EmitCancel(machine);
+  if (row.effects & kRequestLocal) {
+    pending_local_[machine->id] = machine;
+    local_requests_.push_back(machine);
+  }
+  if (row.effects & kDropLocal) {
+    pending_local_.erase(machine->id);
+    std::erase(local_requests_, machine);
+    local_cancellations_.push_back(machine->id);
+  }
+  if (row.effects & kEmitMarker) EmitLocalMarker(machine, *outcome.local);
+  if (row.effects & kStartBackOff) StartBackOff(machine, outcome.local->backoff_ms);
+  if ((row.effects & (kResolve | kResolveCancelled)) && !machine->resolved) {
+    machine->resolved = true;
+    if (machine->resolve) machine->resolve(row.effects & kResolve ? outcome : MachineOutcome{.attempt = machine->attempt});
+    machine->resolve = nullptr;
+  }
+}
+
+void Runtime::Withdraw(Machine* machine) {
+  for (Issued& issued : issued_) {
+    if (issued.machine == machine && !issued.cancels) issued.withdrawn = true;
+  }
+}
+
+void Runtime::JoinScope(Machine* machine, const std::shared_ptr<ScopeState>& scope) {
+  machine->scope = scope;
+  machine->scope_key = NextScopeKey();
+  scope->members[machine->scope_key] = [this, machine] { CancelMachine(machine); };
+}
+
+void Runtime::LeaveScope(Machine* machine) {
+  if (machine->scope_key == 0) return;
+  if (const auto scope = machine->scope.lock()) scope->members.erase(machine->scope_key);
+  machine->scope_key = 0;
+}
+
+void Runtime::EmitCancel(Machine* machine) {
+  Command* command = NewCommand();
+  command->set_command_type(static_cast<CommandType>(machine->spec->cancel_command_type));
+  if (machine->spec->kind == CommandKind::kActivity) {
+    command->mutable_request_cancel_activity_task_command_attributes()->set_scheduled_event_id(machine->event_id);
+  } else {
+    command->mutable_cancel_timer_command_attributes()->set_timer_id(machine->id);
+  }
+  issued_.push_back({command, machine, true, false, location_.line() != 0 ? location_ : machine->where});
+}
+
+void Runtime::EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outcome) {
+  Command* command = NewCommand();
+  command->set_command_type(COMMAND_TYPE_RECORD_MARKER);
+  auto* marker = command->mutable_record_marker_command_attributes();
+  LocalActivityMarker data;
+  data.activity_id = machine->id;
+  data.activity_type = machine->local->type;
+  data.replay_time = FormatUtcMillis(now_);
+  data.attempt = outcome.attempt;
+  data.backoff_ms = outcome.backoff_ms;
+  std::string_view digest = machine->local->input_digest;
+  if (replayed_marker_ != nullptr) {
+    const auto& recorded = replayed_marker_->marker_recorded_event_attributes();
+    // Facts of the recording that the code does not decide; other SDKs record no digest of the input.
+    if (const auto known = ReadLocalActivityMarker(recorded)) data.replay_time = known->replay_time;
+    if (!recorded.details().contains(std::string(kInputDigestKey))) digest = {};
+  }
+  FillLocalActivityMarker(data, digest, marker);
+  if (outcome.failure != nullptr) {
+    *marker->mutable_failure() = *outcome.failure;
+  } else if (outcome.result != nullptr) {
+    (*marker->mutable_details())[std::string(kResultKey)] = *outcome.result;
+  }
+  pending_local_.erase(machine->id);
+  issued_.push_back({command, machine, false, false, machine->where});
+}
+
+void Runtime::StartBackOff(Machine* machine, int64_t millis) {
+  machine->local->attempt += 1;
+  Command* command = NewCommand();
+  command->set_command_type(COMMAND_TYPE_START_TIMER);
+  auto* attributes = command->mutable_start_timer_command_attributes();
+  const std::string id = NextId(CommandKind::kTimer);
+  attributes->set_timer_id(id);
+  attributes->mutable_start_to_fire_timeout()->set_seconds(millis / 1000);
+  attributes->mutable_start_to_fire_timeout()->set_nanos(static_cast<int32_t>(millis % 1000 * 1'000'000));
+  const auto retry = [this, machine](const MachineOutcome& outcome) {
+    const bool waits = machine->state == MachineState::kBackingOff;
+    if (waits && outcome.event != nullptr) Step(machine, MachineInput::kRetry, outcome.event, nullptr);
+  };
+  Issue(CommandKind::kTimer, command, id, machine->where, retry, CancelMode::kAny, machine->scope.lock());
+}
+
+// --- local activities ----------------------------------------------------------------------------------------------------
+
+std::vector<LocalActivityRequest> Runtime::TakeLocalActivityRequests() {
+  std::vector<LocalActivityRequest> requests;
+  for (const Machine* machine : std::exchange(local_requests_, {})) {
+    const LocalActivityOptions& options = machine->local->options;
+    LocalActivityRequest& request = requests.emplace_back();
+    request.activity_id = machine->id;
+    request.activity_type = machine->local->type;
+    request.input = std::make_unique<Payloads>(machine->local->input);
+    request.schedule_to_close_ms = options.schedule_to_close_ms;
+    request.start_to_close_ms = options.start_to_close_ms;
+    request.attempt = machine->local->attempt;
+    request.first_scheduled_ms = machine->local->first_scheduled;
+    request.initial_interval_ms = options.retry.initial_interval_ms;
+    request.backoff_coefficient = options.retry.backoff_coefficient;
+    request.max_interval_ms = options.retry.max_interval_ms;
+    request.max_attempts = options.retry.max_attempts;
+    request.non_retryable_types = options.retry.non_retryable_types;
+  }
+  return requests;
+}
+
+std::vector<std::string> Runtime::TakeLocalActivityCancellations() { return std::exchange(local_cancellations_, {}); }
+
+void Runtime::ResolveLocalActivity(LocalActivityOutcome outcome) {
+  const EnterRuntime enter(this);
+  if (closed_ || broken_ || diverged_) return;
+  const auto it = pending_local_.find(outcome.activity_id);
+  if (it == pending_local_.end()) return;
+  Machine* machine = it->second;
+  std::erase(local_requests_, machine);
+  const bool again = outcome.failure != nullptr && outcome.backoff_ms > 0;
+  Step(machine, again ? MachineInput::kBackOff : MachineInput::kOutcome, nullptr, &outcome);
+  Drain();
+}
+
+// In replay the markers of the task are the outcomes: hand them in one by one, as they once arrived.
+void Runtime::ReplayLocalActivities() {
+  while (!recorded_local_.empty() && !closed_ && !broken_ && !diverged_) {
+    const HistoryEvent* event = recorded_local_.front();
+    const auto& marker = event->marker_recorded_event_attributes();
+    const auto data = ReadLocalActivityMarker(marker);
+    recorded_local_.pop_front();
+    if (!data || !pending_local_.contains(data->activity_id)) continue;  // matching reports it
+    LocalActivityOutcome outcome;
+    outcome.activity_id = data->activity_id;
+    outcome.attempt = data->attempt;
+    outcome.backoff_ms = data->backoff_ms;
+    if (marker.has_failure()) {
+      outcome.failure = std::make_unique<temporal::api::failure::v1::Failure>(marker.failure());
+    } else {
+      const auto result = marker.details().find(std::string(kResultKey));
+      outcome.result = std::make_unique<Payloads>(result == marker.details().end() ? Payloads() : result->second);
+    }
+    replayed_marker_ = event;
+    ResolveLocalActivity(std::move(outcome));
+    replayed_marker_ = nullptr;
+  }
+}
+
+// --- commands ------------------------------------------------------------------------------------------------------------
+
+std::vector<IssuedCommand> Runtime::commands() const {
+  std::vector<IssuedCommand> result;
+  for (const Issued& issued : issued_) {
+    if (!issued.withdrawn) result.push_back({issued.command, issued.where});
+  }
+  return result;
+}
+
+std::vector<Command> Runtime::TakeCommands() {
+  std::vector<Command> result;
+  for (const Issued& issued : issued_) {
+    if (!issued.withdrawn) result.push_back(*issued.command);
+  }
+  return result;
+}
+
+// --- recorded values -----------------------------------------------------------------------------------------------------
+
+int Runtime::GetVersion(std::string_view change_id, int min, int max, std::source_location where) {
+  NoteLocation(where);
+  if (const auto it = versions_.find(change_id); it != versions_.end()) return it->second;
+  int version = max;
+  const auto recorded = recorded_versions_.find(change_id);
+  if (replaying_) version = recorded != recorded_versions_.end() ? recorded->second : kDefaultVersion;
+  versions_.emplace(std::string(change_id), version);
+  if (version < min || version > max) {
+    Divergence divergence = Describe(DivergenceKind::kVersionRange, nullptr, nullptr);
+    divergence.command = "Version " + std::string(change_id);
+    divergence.expected = std::to_string(version);
+    divergence.actual = std::to_string(min) + ".." + std::to_string(max);
+    divergence.where = ToSourceLine(where);
+    Report(std::move(divergence));
+  }
+  if (replaying_ && recorded == recorded_versions_.end()) return version;
+  Command* command = NewCommand();
+  command->set_command_type(COMMAND_TYPE_RECORD_MARKER);
+  FillVersionMarker(change_id, version, command->mutable_record_marker_command_attributes());
+  Issue(CommandKind::kMarker, command, std::string(change_id), where);
+  Json all = Json::MakeArray();
+  for (const auto& [id, value] : versions_) all.Push(id + "-" + std::to_string(value));
+  UpsertAttributes({{"TemporalChangeVersion", std::move(all)}}, where);
+  return version;
+}
+
+Json Runtime::SideEffect(const std::function<Json()>& produce, std::source_location where) {
+  NoteLocation(where);
+  const auto id = static_cast<int64_t>(++side_effects_);
+  const auto recorded = recorded_side_effects_.find(id);
+  // Without a recorded value in a replay the marker is surplus; matching says so, and the value no longer matters.
+  Json value = recorded != recorded_side_effects_.end() ? recorded->second : produce();
+  Command* command = NewCommand();
+  command->set_command_type(COMMAND_TYPE_RECORD_MARKER);
+  FillSideEffectMarker(id, value, command->mutable_record_marker_command_attributes());
+  Issue(CommandKind::kMarker, command, std::to_string(id), where);
+  return value;
+}
+
+void Runtime::UpsertAttributes(const std::vector<std::pair<std::string, Json>>& attributes, std::source_location where) {
+  NoteLocation(where);
+  Command* command = NewCommand();
+  command->set_command_type(COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES);
+  auto* fields = command->mutable_upsert_workflow_search_attributes_command_attributes()
+                     ->mutable_search_attributes()
+                     ->mutable_indexed_fields();
+  for (const auto& [name, value] : attributes) {
+    Payload& payload = (*fields)[name];
+    SetJson(value, &payload);
+    (*payload.mutable_metadata())["type"] = value.is_array() ? "KeywordList" : "Keyword";
+  }
+  Issue(CommandKind::kSearchAttributes, command, {}, where);
+}
+
+// --- messages ------------------------------------------------------------------------------------------------------------
+
+void Runtime::SetSignalHandler(std::string_view name, std::function<void(const Payloads&)> handler) {
+  const auto& registered = signal_handlers_[std::string(name)] = std::move(handler);
+  std::deque<std::pair<std::string, Payloads>> rest;
+  for (auto& [buffered, input] : std::exchange(buffered_signals_, {})) {
+    if (buffered == name) {
+      registered(input);
+    } else {
+      rest.emplace_back(std::move(buffered), std::move(input));
+    }
+  }
+  buffered_signals_ = std::move(rest);
+}
+
+void Runtime::SetDefaultSignalHandler(std::function<void(std::string_view, const Payloads&)> handler) {
+  default_signal_handler_ = std::move(handler);
+  for (const auto& [name, input] : std::exchange(buffered_signals_, {})) default_signal_handler_(name, input);
+}
+
+void Runtime::SetQueryHandler(std::string_view name, std::function<Result<Json>(const Json::Array&)> handler) {
+  query_handlers_[std::string(name)] = std::move(handler);
+}
+
+Result<std::unique_ptr<Payloads>> Runtime::Query(std::string_view name, const Payloads& args) {
+  const EnterRuntime enter(this);
+  const auto it = query_handlers_.find(name);
+  if (it == query_handlers_.end()) {
+    std::string known;
+    for (const auto& [query, handler] : query_handlers_) known += (known.empty() ? "" : ", ") + query;
+    return Fail("QUERY_UNKNOWN", "no query " + std::string(name) + "; known: " + (known.empty() ? "none" : known));
+  }
+  LOCKSTEP_ASSIGN(const Json::Array arguments, ReadJson(args));
+  try {
+    LOCKSTEP_ASSIGN(const Json answer, it->second(arguments));
+    return std::make_unique<Payloads>(JsonPayloads(answer));
+  } catch (const std::exception& error) {
+    return Fail("QUERY_FAILED", std::string(name) + ": " + error.what());
+  }
+}
+
+// --- what goes wrong -----------------------------------------------------------------------------------------------------
+
+void Runtime::Break(std::string code, std::string message) {
+  if (broken_) return;
+  broken_ = std::make_unique<temporal::api::failure::v1::Failure>();
+  ErrorToFailure(Error(std::move(code), std::move(message)), broken_.get());
+}
+
+void Runtime::BreakWithCurrentException() {
+  std::string what = "something that is no std::exception";
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    what = error.what();
+  } catch (...) {
+  }
+  Divergence divergence = Describe(DivergenceKind::kWorkflowPanic, nullptr, nullptr);
+  divergence.where = ToSourceLine(location_);
+  divergence.actual = "the workflow threw: " + what;
+  Report(divergence);
+  Break("WORKFLOW_PANIC", what);
+}
+
+void Runtime::Report(Divergence divergence) {
+  if (divergence.grade == Grade::kCommandChanging) diverged_ = true;
+  divergences_.push_back(std::move(divergence));
+}
+
+Divergence Runtime::Describe(DivergenceKind kind, const HistoryEvent* event, const Issued* issued) const {
+  Divergence divergence;
+  divergence.kind = kind;
+  divergence.grade = Grade::kCommandChanging;
+  divergence.task_started_id = info_.history_length;
+  if (event != nullptr) {
+    divergence.event_id = event->event_id();
+    divergence.command = IdentityOf(*event).ToString();
+    if (event->event_type() == EVENT_TYPE_ACTIVITY_TASK_SCHEDULED) {
+      divergence.step_id = StepIdOf(event->activity_task_scheduled_event_attributes().activity_id());
+    }
+  }
+  if (issued != nullptr) {
+    if (event == nullptr) divergence.command = IdentityOf(*issued->command).ToString();
+    divergence.where = ToSourceLine(issued->where);
+    if (issued->machine != nullptr && divergence.step_id.empty()) divergence.step_id = StepIdOf(issued->machine->id);
+  }
+  return divergence;
+}
+
+std::vector<std::string> Runtime::PendingWork() const {
+  std::vector<std::string> pending;
+  for (const auto& machine : machines_) {
+    if (machine->state == MachineState::kClosed || machine->state == MachineState::kCreated) continue;
+    pending.push_back(std::string(machine->spec->name) + " " + machine->id + " " + std::string(MachineStateName(machine->state)) +
+                      " [" + ToSourceLine(machine->where).ToString() + "]");
+  }
+  for (const auto& [name, input] : buffered_signals_) pending.push_back("signal " + name + " buffered");
+  return pending;
+}
+
+// --- matching ------------------------------------------------------------------------------------------------------------
+
+void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEvent* const> recorded) {
+  const EnterRuntime enter(this);
+  std::vector<const Issued*> issued;
+  for (const Issued& entry : issued_) {
+    if (!entry.withdrawn) issued.push_back(&entry);
+  }
+  // After the code broke there is nothing sensible to compare: that report stands alone.
+  if (!broken_) {
+    size_t at = 0;
+    const size_t common = std::min(issued.size(), recorded.size());
+    while (at < common && SameIdentity(*issued[at]->command, *recorded[at])) {
+      Pair(*issued[at], *recorded[at], completed);
+      ++at;
+    }
+    if (at < issued.size() || at < recorded.size()) {
+      ReportMisalignment(std::span(issued).subspan(at), recorded.subspan(at), completed, at > 0 ? issued[at - 1] : nullptr);
+    }
+  }
+  issued_.clear();
+  command_arena_->Reset();
+}
+
+void Runtime::Pair(const Issued& issued, const HistoryEvent& event, const HistoryEvent& completed) {
+  CompareFields(*issued.command, event, [&](FieldDifference difference) {
+    Divergence divergence = Describe(DivergenceKind::kFieldChanged, &event, &issued);
+    divergence.grade = difference.grade;
+    divergence.field = std::move(difference.field);
+    divergence.expected = std::move(difference.expected);
+    divergence.actual = std::move(difference.actual);
+    Report(std::move(divergence));
+  });
+  const MachineInput input = issued.cancels ? MachineInput::kCancelRecorded : MachineInput::kRecorded;
+  if (issued.machine == nullptr || issued.machine->spec->kind == CommandKind::kLocalActivity) return;
+  Step(issued.machine, input, &event, nullptr);
+}
+
+// The lists part ways: say what is missing, what is surplus, and what merely moved.
+void Runtime::ReportMisalignment(std::span<const Issued* const> issued, std::span<const HistoryEvent* const> recorded,
+                                 const HistoryEvent& completed, const Issued* before) {
+  std::vector<CommandIdentity> actual, expected;
+  for (const Issued* entry : issued) actual.push_back(IdentityOf(*entry->command));
+  for (const HistoryEvent* event : recorded) expected.push_back(IdentityOf(*event));
+  std::vector<int> partner_of_issued(issued.size(), -1), partner_of_recorded(recorded.size(), -1);
+  for (size_t i = 0; i < issued.size(); ++i) {
+    for (size_t j = 0; j < recorded.size(); ++j) {
+      if (partner_of_recorded[j] < 0 && actual[i] == expected[j]) {
+        partner_of_issued[i] = static_cast<int>(j);
+        partner_of_recorded[j] = static_cast<int>(i);
+        break;
+      }
+    }
+  }
+  const Issued* nearest = before != nullptr ? before : (issued.empty() ? nullptr : issued.front());
+  const size_t places = std::max(issued.size(), recorded.size());
+  int last_partner = -1;
+  for (size_t i = 0; i < places; ++i) {
+    const bool lone_issued = i < issued.size() && partner_of_issued[i] < 0;
+    const bool lone_recorded = i < recorded.size() && partner_of_recorded[i] < 0;
+    if (lone_issued && lone_recorded && actual[i].event_type == expected[i].event_type) {
+      Divergence divergence = Describe(DivergenceKind::kCommandChanged, recorded[i], issued[i]);
+      divergence.expected = expected[i].ToString();
+      divergence.actual = actual[i].ToString();
+      Report(std::move(divergence));
+      nearest = issued[i];
+      continue;
+    }
+    if (lone_recorded) {
+      Divergence divergence = Describe(DivergenceKind::kMissingCommand, recorded[i], nullptr);
+      divergence.expected = expected[i].ToString();
+      if (nearest != nullptr) divergence.where = ToSourceLine(nearest->where);
+      if (!divergence.where.known()) divergence.where = ToSourceLine(location_);
+      Report(std::move(divergence));
+    }
+    if (lone_issued) {
+      Divergence divergence = Describe(DivergenceKind::kSurplusCommand, nullptr, issued[i]);
+      divergence.event_id = completed.event_id();
+      divergence.actual = actual[i].ToString();
+      Report(std::move(divergence));
+    }
+    if (i < issued.size()) {
+      nearest = issued[i];
+      if (partner_of_issued[i] >= 0 && partner_of_issued[i] < last_partner) {
+        const auto j = static_cast<size_t>(partner_of_issued[i]);
+        Divergence divergence = Describe(DivergenceKind::kOrderChanged, recorded[j], issued[i]);
+        divergence.expected = expected[j].ToString() + " before " + expected[static_cast<size_t>(last_partner)].ToString();
+        divergence.actual = "after it";
+        Report(std::move(divergence));
+      }
+      last_partner = std::max(last_partner, partner_of_issued[i]);
+    }
+  }
+  // Bind what both sides have, so that a debugger may look on from here.
+  for (size_t i = 0; i < issued.size(); ++i) {
+    if (partner_of_issued[i] >= 0) Pair(*issued[i], *recorded[static_cast<size_t>(partner_of_issued[i])], completed);
+  }
+}
+
+}  // namespace internal
+}  // namespace lockstep::workflow

@@ -1,0 +1,68 @@
+// Markers as Temporal's Go SDK writes them (spec 00 section 5), so that its tools show them, and one key of our own:
+// `lockstep-input` holds the digest of a local activity's input, without which a changed input would pass unseen.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine-core/base/json.h"
+
+namespace temporal::api::command::v1 {
+class RecordMarkerCommandAttributes;
+}
+namespace temporal::api::history::v1 {
+class MarkerRecordedEventAttributes;
+}
+namespace temporal::api::common::v1 {
+class Payloads;
+}
+
+namespace lockstep::workflow {
+
+inline constexpr std::string_view kVersionMarker = "Version";
+inline constexpr std::string_view kSideEffectMarker = "SideEffect";
+inline constexpr std::string_view kLocalActivityMarker = "LocalActivity";
+inline constexpr std::string_view kVersionChangeIdKey = "change-id";
+inline constexpr std::string_view kVersionKey = "version";
+inline constexpr std::string_view kVersionAttributeKey = "version-search-attribute-updated";
+inline constexpr std::string_view kSideEffectIdKey = "side-effect-id";
+inline constexpr std::string_view kDataKey = "data";
+inline constexpr std::string_view kResultKey = "result";
+inline constexpr std::string_view kInputDigestKey = "lockstep-input";
+
+struct LocalActivityMarker {
+  std::string activity_id;
+  std::string activity_type;
+  std::string replay_time;  // RFC 3339
+  int32_t attempt = 1;
+  int64_t backoff_ms = 0;
+};
+
+using MarkerCommand = temporal::api::command::v1::RecordMarkerCommandAttributes;
+using MarkerEvent = temporal::api::history::v1::MarkerRecordedEventAttributes;
+using MarkerPayloads = temporal::api::common::v1::Payloads;
+
+void FillVersionMarker(std::string_view change_id, int version, MarkerCommand* marker);
+void FillSideEffectMarker(int64_t id, const Json& value, MarkerCommand* marker);
+// An empty digest is left out.
+void FillLocalActivityMarker(const LocalActivityMarker& data, std::string_view input_digest, MarkerCommand* marker);
+
+struct VersionMarkerData {
+  std::string change_id;
+  int version = 0;
+};
+std::optional<VersionMarkerData> ReadVersionMarker(const MarkerEvent& marker);
+struct SideEffectMarkerData {
+  int64_t id = 0;
+  Json value;
+};
+std::optional<SideEffectMarkerData> ReadSideEffectMarker(const MarkerEvent& marker);
+std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerEvent& marker);
+
+// What tells one marker of a name from another: change id, side-effect id, local activity id; empty for foreign markers.
+std::string MarkerId(std::string_view name, const MarkerEvent& marker);
+std::string MarkerId(std::string_view name, const MarkerCommand& marker);
+
+}  // namespace lockstep::workflow

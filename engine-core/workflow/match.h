@@ -1,0 +1,49 @@
+// Compares commands with the events that recorded them: the identity of each (kind and id), and, field by field, its
+// attributes with the grade that a difference has (spec 00 section 6). One table per kind; the live worker, the replayer and
+// the tests of both use it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "engine-core/workflow/divergence.h"
+#include "engine-core/workflow/slices.h"
+
+namespace temporal::api::command::v1 {
+class Command;
+}
+
+namespace lockstep::workflow {
+
+using Command = temporal::api::command::v1::Command;
+
+// Which command this is: `ScheduleActivityTask` with the activity id, `RecordMarker` with `Version` and the change id, ...
+struct CommandIdentity {
+  int event_type = 0;  // of the event that records it
+  std::string id;
+  friend bool operator==(const CommandIdentity&, const CommandIdentity&) = default;
+  std::string ToString() const;  // `ActivityTaskScheduled step/a/1`
+};
+CommandIdentity IdentityOf(const Command& command);
+CommandIdentity IdentityOf(const HistoryEvent& event);
+// The same question without making strings.
+bool SameIdentity(const Command& command, const HistoryEvent& event);
+
+struct FieldDifference {
+  std::string field;  // `input`, `retryPolicy.maximumAttempts`
+  Grade grade;
+  std::string expected;  // from the event
+  std::string actual;    // from the command
+};
+// Calls `report` for each differing field; the identities must be equal.
+void CompareFields(const Command& command, const HistoryEvent& event,
+                   const std::function<void(FieldDifference)>& report);
+
+// `ActivityTaskScheduled` for 10; `EventType99` for a number this build does not know.
+std::string EventTypeName(int event_type);
+// Step id inside an activity id of spec 04 section 5.1 (`step/<stepId>/<n>`, `event/<type>/<stepId or RUN>/<n>`), else empty.
+std::string StepIdOf(std::string_view activity_id);
+
+}  // namespace lockstep::workflow

@@ -1,0 +1,238 @@
+// The inside of an execution, shared by the driver side (execution.cpp) and the workflow API (wf.cpp). Not for users.
+// Everything runs on one logical thread: the FIFO ready queue, the conditions in the order they began to wait, and the
+// command machines in the order they were issued are the only schedulers there are.
+#pragma once
+
+#include <google/protobuf/arena.h>
+#include <temporal/api/command/v1/message.pb.h>
+#include <temporal/api/common/v1/message.pb.h>
+#include <temporal/api/failure/v1/message.pb.h>
+#include <temporal/api/history/v1/message.pb.h>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine-core/base/result.h"
+#include "engine-core/workflow/execution.h"
+#include "engine-core/workflow/frame_arena.h"
+#include "engine-core/workflow/machines.h"
+#include "engine-core/workflow/match.h"
+#include "engine-core/workflow/random.h"
+#include "engine-core/workflow/registry.h"
+#include "engine-core/workflow/wf.h"
+
+namespace lockstep::workflow {
+
+// A scope of cancellation. Members are cancelled in the order they joined.
+struct ScopeState : std::enable_shared_from_this<ScopeState> {
+  bool cancelled = false;
+  std::map<uint64_t, std::function<void()>> members;
+  std::vector<std::weak_ptr<ScopeState>> children;
+
+  std::shared_ptr<ScopeState> MakeChild();
+  void Cancel();
+};
+
+namespace internal {
+
+// What a machine tells the code when it ends: an event of the history, or a local activity's outcome, or that its scope was
+// cancelled (neither).
+struct MachineOutcome {
+  MachineInput input = MachineInput::kCancel;
+  const HistoryEvent* event = nullptr;
+  const LocalActivityOutcome* local = nullptr;
+  int32_t attempt = 0;
+};
+
+struct LocalActivityState {
+  std::string type;
+  Payloads input;
+  LocalActivityOptions options;
+  std::string input_digest;
+  int32_t attempt = 1;
+  UnixMillis first_scheduled = 0;
+};
+
+struct Machine {
+  const CommandKindSpec* spec = nullptr;
+  MachineState state = MachineState::kCreated;
+  CancelMode mode = CancelMode::kAny;
+  std::string id;
+  int64_t event_id = 0;   // of the command event, once bound
+  int32_t attempt = 0;    // from the started event
+  std::source_location where;
+  std::weak_ptr<ScopeState> scope;
+  uint64_t scope_key = 0;
+  bool resolved = false;
+  std::function<void(const MachineOutcome&)> resolve;
+  std::unique_ptr<LocalActivityState> local;
+};
+
+// One entry of the open task's command list.
+struct Issued {
+  Command* command = nullptr;
+  Machine* machine = nullptr;
+  bool cancels = false;  // the cancellation of the machine's command
+  bool withdrawn = false;
+  std::source_location where;
+};
+
+struct Condition {
+  std::function<bool()> predicate;
+  PromiseBase* waiter = nullptr;
+  bool cancelled = false;
+};
+
+class Runtime final : public Execution {
+ public:
+  Runtime(const WorkflowRegistry& registry, ExecutionIdentity identity, ExecutionOptions options);
+  ~Runtime() override;
+
+  // The execution whose code runs on this thread (checked: there is one).
+  static Runtime& Current();
+
+  // --- Execution
+  void Activate(const TaskSlice& slice) override;
+  void Complete(const HistoryEvent& completed, std::span<const HistoryEvent* const> recorded) override;
+  std::vector<IssuedCommand> commands() const override;
+  std::vector<Command> TakeCommands() override;
+  std::vector<LocalActivityRequest> TakeLocalActivityRequests() override;
+  std::vector<std::string> TakeLocalActivityCancellations() override;
+  bool HasPendingLocalActivities() const override { return !pending_local_.empty(); }
+  void ResolveLocalActivity(LocalActivityOutcome outcome) override;
+  Result<std::unique_ptr<Payloads>> Query(std::string_view name, const Payloads& args) override;
+  bool closed() const override { return closed_; }
+  const std::vector<Divergence>& divergences() const override { return divergences_; }
+  bool diverged() const override { return diverged_; }
+  const temporal::api::failure::v1::Failure* broken() const override { return broken_.get(); }
+  std::source_location CurrentLocation() const override;
+  std::string_view workflow_type() const override { return info_.workflow_type; }
+  const ExecutionIdentity& identity() const override { return identity_; }
+  int64_t last_started_event_id() const override { return info_.history_length; }
+  std::vector<std::string> PendingWork() const override;
+
+  // --- for the coroutine machinery
+  FrameArena& arena() { return arena_; }
+  void MakeReady(PromiseBase* waiter) { ready_.push_back(waiter); }
+  PromiseBase* running() const { return running_; }
+  void set_running(PromiseBase* promise) { running_ = promise; }
+  const std::shared_ptr<ScopeState>& root_scope() const { return root_scope_; }
+  std::shared_ptr<ScopeState> CurrentScope() const;
+  void Spawn(Task<void> task);
+
+  // --- for the workflow API
+  Command* NewCommand() { return google::protobuf::Arena::CreateMessage<Command>(command_arena_.get()); }
+  // Puts `command` into the open task. The machine lives until the execution ends.
+  Machine* Issue(CommandKind kind, Command* command, std::string id, std::source_location where,
+                 std::function<void(const MachineOutcome&)> resolve = {}, CancelMode mode = CancelMode::kAny,
+                 std::shared_ptr<ScopeState> scope = nullptr);
+  Machine* RequestLocal(std::unique_ptr<LocalActivityState> local, std::string id, std::source_location where,
+                        std::function<void(const MachineOutcome&)> resolve);
+  void CancelMachine(Machine* machine) { Step(machine, MachineInput::kCancel, nullptr, nullptr); }
+  uint64_t AddCondition(Condition condition);
+  void RemoveCondition(uint64_t key) { conditions_.erase(key); }
+  Condition* FindCondition(uint64_t key);
+  std::string NextId(CommandKind kind) { return std::to_string(++sequence_[static_cast<size_t>(kind)]); }
+  void NoteLocation(std::source_location where);
+  int GetVersion(std::string_view change_id, int min, int max, std::source_location where);
+  Json SideEffect(const std::function<Json()>& produce, std::source_location where);
+  void SetSignalHandler(std::string_view name, std::function<void(const Payloads&)> handler);
+  void SetDefaultSignalHandler(std::function<void(std::string_view, const Payloads&)> handler);
+  void SetQueryHandler(std::string_view name, std::function<Result<Json>(const Json::Array&)> handler);
+  void UpsertAttributes(const std::vector<std::pair<std::string, Json>>& attributes, std::source_location where);
+  Random& random() { return random_; }
+  UnixMillis now() const { return now_; }
+  const WorkflowInfo& info() const { return info_; }
+  bool replaying() const { return replaying_; }
+  const ExecutionOptions& options() const { return options_; }
+  uint64_t NextScopeKey() { return ++scope_key_; }
+
+ private:
+  void StartFirst(const HistoryEvent& event);
+  void LoadLookahead(const TaskSlice& slice);
+  void ApplyEvent(const HistoryEvent& event);
+  void DeliverSignal(const std::string& name, const Payloads& input);
+  void Drain();
+  bool EvaluateConditions();
+  void ResumeNext();
+  void FinishRoot();
+  void ReplayLocalActivities();
+  void Step(Machine* machine, MachineInput input, const HistoryEvent* event, const LocalActivityOutcome* local);
+  void ApplyEffects(Machine* machine, const Transition& row, const MachineOutcome& outcome);
+  void EmitCancel(Machine* machine);
+  void EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outcome);
+  void StartBackOff(Machine* machine, int64_t millis);
+  void Withdraw(Machine* machine);
+  void JoinScope(Machine* machine, const std::shared_ptr<ScopeState>& scope);
+  void LeaveScope(Machine* machine);
+  void Break(std::string code, std::string message);
+  void BreakWithCurrentException();
+  void Report(Divergence divergence);
+  Divergence Describe(DivergenceKind kind, const HistoryEvent* event, const Issued* issued) const;
+
+  // Matching of the open task's commands with what the history recorded.
+  struct MatchState;
+  void Pair(const Issued& issued, const HistoryEvent& event, const HistoryEvent& completed);
+  void ReportMisalignment(std::span<const Issued* const> issued, std::span<const HistoryEvent* const> recorded,
+                          const HistoryEvent& completed, const Issued* before);
+
+  const WorkflowRegistry& registry_;
+  ExecutionIdentity identity_;
+  ExecutionOptions options_;
+  FrameArena arena_;
+  WorkflowInfo info_;
+  Random random_;
+  UnixMillis now_ = 0;
+  bool replaying_ = false;
+  bool started_ = false;
+  bool closed_ = false;
+  bool diverged_ = false;
+  std::unique_ptr<temporal::api::failure::v1::Failure> broken_;
+  std::vector<Divergence> divergences_;
+
+  std::unique_ptr<google::protobuf::Arena> command_arena_;
+  std::vector<Issued> issued_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::unordered_map<int64_t, Machine*> by_event_id_;  // found by key only, never walked
+  std::array<uint64_t, static_cast<size_t>(CommandKind::kCount_)> sequence_{};
+  uint64_t side_effects_ = 0;
+
+  std::vector<Machine*> local_requests_;           // asked for and not yet taken by the driver
+  std::map<std::string, Machine*> pending_local_;  // by activity id
+  std::vector<std::string> local_cancellations_;
+  std::deque<const HistoryEvent*> recorded_local_;  // markers of the task being replayed, in order
+  const HistoryEvent* replayed_marker_ = nullptr;   // the one whose outcome is being handed in
+  std::map<std::string, int, std::less<>> recorded_versions_;
+  std::map<std::string, int, std::less<>> versions_;
+  std::map<int64_t, Json> recorded_side_effects_;
+
+  std::map<std::string, std::function<void(const Payloads&)>, std::less<>> signal_handlers_;
+  std::function<void(std::string_view, const Payloads&)> default_signal_handler_;
+  std::deque<std::pair<std::string, Payloads>> buffered_signals_;
+  std::map<std::string, std::function<Result<Json>(const Json::Array&)>, std::less<>> query_handlers_;
+
+  std::shared_ptr<ScopeState> root_scope_;
+  uint64_t scope_key_ = 0;
+  std::deque<PromiseBase*> ready_;
+  std::map<uint64_t, Condition> conditions_;
+  uint64_t next_condition_ = 0;
+  PromiseBase* running_ = nullptr;
+  uint64_t resumptions_ = 0;
+  std::atomic<const char*> location_file_{nullptr};
+  std::atomic<uint32_t> location_line_{0};
+  std::source_location location_;
+
+  Payloads input_;
+  Task<WorkflowResult> root_;
+  std::list<Task<void>> spawned_;  // destroyed before the arena, after everything that points into frames
+};
+
+}  // namespace internal
+}  // namespace lockstep::workflow

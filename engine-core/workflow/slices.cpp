@@ -1,0 +1,104 @@
+#include "engine-core/workflow/slices.h"
+
+#include <temporal/api/enums/v1/event_type.pb.h>
+#include <temporal/api/history/v1/message.pb.h>
+
+#include <array>
+#include <optional>
+
+#include "engine-core/workflow/machines.h"
+
+namespace lockstep::workflow {
+namespace {
+
+using namespace temporal::api::enums::v1;  // NOLINT: the enum values are this file's vocabulary
+
+constexpr int kMaxEventType = 64;
+enum EventClass : uint8_t { kPlain, kCommand, kTaskBookkeeping };
+
+// Classifies event types once; command events come from the machine tables, so that a new kind is classified by its row.
+const std::array<EventClass, kMaxEventType>& Classes() {
+  static const auto classes = [] {
+    std::array<EventClass, kMaxEventType> result{};
+    for (const CommandKindSpec& spec : AllCommandKinds()) {
+      result[static_cast<size_t>(spec.recorded_event_type)] = kCommand;
+      if (spec.cancel_recorded_event_type != 0) result[static_cast<size_t>(spec.cancel_recorded_event_type)] = kCommand;
+    }
+    for (const int type : {EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EVENT_TYPE_WORKFLOW_TASK_STARTED, EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+                           EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EVENT_TYPE_WORKFLOW_TASK_FAILED}) {
+      result[static_cast<size_t>(type)] = kTaskBookkeeping;
+    }
+    return result;
+  }();
+  return classes;
+}
+
+EventClass ClassOf(const HistoryEvent& event) {
+  const int type = event.event_type();
+  return type >= 0 && type < kMaxEventType ? Classes()[static_cast<size_t>(type)] : kPlain;
+}
+
+bool IsType(const HistoryEvent* event, EventType type) { return event != nullptr && event->event_type() == type; }
+
+// Whether the task that `started` opens left a trace: its next bookkeeping event completes it.
+const HistoryEvent* FindCompletion(std::span<const HistoryEvent* const> events, size_t started_at) {
+  for (size_t i = started_at + 1; i < events.size(); ++i) {
+    if (ClassOf(*events[i]) != kTaskBookkeeping) continue;
+    return IsType(events[i], EVENT_TYPE_WORKFLOW_TASK_COMPLETED) ? events[i] : nullptr;
+  }
+  return nullptr;
+}
+
+bool IsAbandoned(std::span<const HistoryEvent* const> events, size_t started_at) {
+  for (size_t i = started_at + 1; i < events.size(); ++i) {
+    if (ClassOf(*events[i]) != kTaskBookkeeping) continue;
+    return !IsType(events[i], EVENT_TYPE_WORKFLOW_TASK_COMPLETED);
+  }
+  return false;
+}
+
+}  // namespace
+
+bool IsCommandEvent(const HistoryEvent& event) { return ClassOf(event) == kCommand; }
+
+bool IsTerminalEvent(const HistoryEvent& event) {
+  switch (event.event_type()) {
+    case EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: return true;
+    default: return false;
+  }
+}
+
+HistoryCut CutHistory(std::span<const HistoryEvent* const> events) {
+  HistoryCut cut;
+  std::vector<const HistoryEvent*> fresh;                            // not yet given to a task
+  std::vector<const HistoryEvent*>* recorded = &cut.head_recorded;  // where command events belong
+  for (size_t i = 0; i < events.size(); ++i) {
+    const HistoryEvent* event = events[i];
+    if (IsType(event, EVENT_TYPE_WORKFLOW_TASK_STARTED)) {
+      if (IsAbandoned(events, i)) continue;
+      TaskSlice& task = cut.tasks.emplace_back();
+      task.events = std::move(fresh);
+      fresh.clear();
+      task.started = event;
+      task.completed = FindCompletion(events, i);
+      recorded = &task.recorded;
+    } else if (IsType(event, EVENT_TYPE_WORKFLOW_TASK_COMPLETED)) {
+      if (cut.tasks.empty()) cut.head_completed = event;
+    } else if (ClassOf(*event) == kCommand) {
+      recorded->push_back(event);
+    } else if (IsType(event, EVENT_TYPE_WORKFLOW_TASK_FAILED)) {
+      fresh.push_back(event);  // a reset changes the seed of randomness
+    } else if (ClassOf(*event) != kTaskBookkeeping) {
+      fresh.push_back(event);
+    }
+  }
+  cut.tail = std::move(fresh);
+  return cut;
+}
+
+}  // namespace lockstep::workflow

@@ -1,0 +1,47 @@
+// Cuts a history into workflow tasks, the unit of progress of the runtime: what a worker is handed in one poll, and what a
+// replayer feeds one by one. Workers, the replayer and the embedded provider all use this cut.
+//
+// A task that failed or timed out never counts: its events flow into the next task, because the code that ran then left no
+// trace. A history may end in an open (started) task, and a worker's sticky delta may begin in the middle of one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace temporal::api::history::v1 {
+class HistoryEvent;
+}
+
+namespace lockstep::workflow {
+
+using HistoryEvent = temporal::api::history::v1::HistoryEvent;
+
+// One workflow task. Pointers refer to the events given to `CutHistory`.
+struct TaskSlice {
+  // Everything new for the code, in history order: signals, resolutions, cancellation, and on the first task the start.
+  // Holds no command event of the task before and no bookkeeping of workflow tasks, but for `started` below.
+  std::vector<const HistoryEvent*> events;
+  const HistoryEvent* started = nullptr;
+  // Set when the history knows how the task ended: the code is replaying, and `recorded` are the events of its commands.
+  const HistoryEvent* completed = nullptr;
+  std::vector<const HistoryEvent*> recorded;
+};
+
+struct HistoryCut {
+  // Command events of a task that was started before these events begin (sticky delta), and its completed event.
+  const HistoryEvent* head_completed = nullptr;
+  std::vector<const HistoryEvent*> head_recorded;
+  std::vector<TaskSlice> tasks;
+  // Events after the last task that are not its commands: resolutions no task has seen yet, or a termination or time-out.
+  std::vector<const HistoryEvent*> tail;
+};
+
+HistoryCut CutHistory(std::span<const HistoryEvent* const> events);
+
+// Whether an event of this type records a command of the workflow (and so belongs to the task that issued it).
+bool IsCommandEvent(const HistoryEvent& event);
+// Whether the event ends the execution, by the workflow's own command or from outside.
+bool IsTerminalEvent(const HistoryEvent& event);
+
+}  // namespace lockstep::workflow
