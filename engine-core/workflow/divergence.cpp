@@ -33,14 +33,17 @@ std::string RelativeToTree(std::string_view path) {
 
 // `Task<Walk> Interpreter::Run(const Plan&)` -> `Interpreter::Run`.
 std::string ShortFunction(std::string_view pretty) {
-  const size_t open = pretty.find('(');
+  size_t open = pretty.find('(');
+  // `(anonymous namespace)`, `(anonymous class)` and `(lambda at ...)` are parts of the name.
+  const auto in_name = [&] { return pretty.substr(open).starts_with("(anonymous") || pretty.substr(open).starts_with("(lambda"); };
+  while (open != std::string_view::npos && in_name()) open = pretty.find('(', open + 1);
   if (open == std::string_view::npos) return std::string(pretty);
   std::string_view head = pretty.substr(0, open);
   int depth = 0;
   for (size_t i = head.size(); i > 0; --i) {
     const char c = head[i - 1];
-    if (c == '>') ++depth;
-    if (c == '<') --depth;
+    if (c == '>' || c == ')') ++depth;
+    if (c == '<' || c == '(') --depth;
     if (depth == 0 && (c == ' ' || c == '*' || c == '&')) return std::string(head.substr(i));
   }
   return std::string(head);

@@ -38,14 +38,14 @@ std::shared_ptr<ScopeState> ScopeState::MakeChild() {
   return child;
 }
 
-void ScopeState::Cancel() {
+void ScopeState::Cancel(std::source_location where) {
   if (cancelled) return;
   cancelled = true;
   const auto keep = shared_from_this();
   const auto joined = std::exchange(members, {});
-  for (const auto& [key, cancel] : joined) cancel();
+  for (const auto& [key, cancel] : joined) cancel(where);
   for (const auto& weak : children) {
-    if (const auto child = weak.lock()) child->Cancel();
+    if (const auto child = weak.lock()) child->Cancel(where);
   }
 }
 
@@ -66,8 +66,35 @@ class EnterRuntime {
   Runtime* before_;
 };
 
-UnixMillis ToMillis(const google::protobuf::Timestamp& time) { return time.seconds() * 1000 + time.nanos() / 1'000'000; }
-int64_t ToMillis(const google::protobuf::Duration& duration) { return duration.seconds() * 1000 + duration.nanos() / 1'000'000; }
+// Years 1 to 9999 and about as long for durations: what protobuf allows. A broken history may hold anything.
+constexpr int64_t kMaxSeconds = 253'402'300'799;
+constexpr int32_t kMaxAttempt = 1'000'000'000;
+constexpr size_t kCommandBlock = 8 * 1024;
+
+template <typename SecondsAndNanos>
+int64_t ToMillis(const SecondsAndNanos& time) {
+  return std::clamp(time.seconds(), -kMaxSeconds / 4, kMaxSeconds) * 1000 + time.nanos() / 1'000'000;
+}
+
+// Narrows what a handler may do for as long as it runs.
+class Narrow {
+ public:
+  Narrow(Allowed* allowed, Allowed now) : allowed_(allowed), before_(std::exchange(*allowed, std::max(*allowed, now))) {}
+  ~Narrow() { *allowed_ = before_; }
+  Narrow(const Narrow&) = delete;
+  Narrow& operator=(const Narrow&) = delete;
+
+ private:
+  Allowed* allowed_;
+  Allowed before_;
+};
+
+google::protobuf::ArenaOptions CommandArenaOptions(std::byte* block) {
+  google::protobuf::ArenaOptions options;
+  options.initial_block = reinterpret_cast<char*>(block);
+  options.initial_block_size = kCommandBlock;
+  return options;
+}
 
 std::string DigestOf(const Payloads& payloads) {
   Sha256Stream stream;
@@ -84,7 +111,8 @@ Runtime::Runtime(const WorkflowRegistry& registry, ExecutionIdentity identity, E
     : registry_(registry),
       identity_(std::move(identity)),
       options_(std::move(options)),
-      command_arena_(std::make_unique<google::protobuf::Arena>()),
+      command_block_(std::make_unique_for_overwrite<std::byte[]>(kCommandBlock)),
+      command_arena_(std::make_unique<google::protobuf::Arena>(CommandArenaOptions(command_block_.get()))),
       root_scope_(std::make_shared<ScopeState>()) {}
 
 Runtime::~Runtime() {
@@ -110,13 +138,15 @@ void Runtime::Activate(const TaskSlice& slice) {
   LOCKSTEP_CHECK(slice.started != nullptr, "a task has a started event");
   const EnterRuntime enter(this);
   const auto& started = slice.started->workflow_task_started_event_attributes();
+  skipped_ = broken_ != nullptr || diverged_;
+  if (skipped_) return;
   now_ = std::max(now_, ToMillis(slice.started->event_time()));
   info_.history_length = slice.started->event_id();
   info_.history_size_bytes = started.history_size_bytes();
   info_.suggest_continue_as_new = started.suggest_continue_as_new();
   replaying_ = slice.completed != nullptr;
+  history_commands_ = slice.history_commands;
   resumptions_ = 0;
-  if (broken_ || diverged_) return;
   LoadLookahead(slice);
   // Handlers run before the main coroutine of the same task (RT7): signals first, then resolutions in history order.
   for (const HistoryEvent* event : slice.events) {
@@ -126,7 +156,13 @@ void Runtime::Activate(const TaskSlice& slice) {
     }
   }
   for (const HistoryEvent* event : slice.events) ApplyEvent(*event);
-  if (closed_) return;
+  if (!started_) {
+    Divergence divergence = Describe(DivergenceKind::kUnknownReference, slice.started, nullptr);
+    divergence.expected = "WorkflowExecutionStarted before the first workflow task";
+    divergence.actual = "a history that begins in the middle";
+    Report(std::move(divergence));
+  }
+  if (Over()) return;
   Drain();
   ReplayLocalActivities();
 }
@@ -139,7 +175,9 @@ void Runtime::LoadLookahead(const TaskSlice& slice) {
     if (event->event_type() != EVENT_TYPE_MARKER_RECORDED) continue;
     const auto& marker = event->marker_recorded_event_attributes();
     if (marker.marker_name() == kVersionMarker) {
-      if (const auto data = ReadVersionMarker(marker)) recorded_versions_[data->change_id] = data->version;
+      if (const auto data = ReadVersionMarker(marker)) {
+        recorded_versions_[data->change_id] = {data->version, data->attribute_updated, event};
+      }
     } else if (marker.marker_name() == kSideEffectMarker) {
       if (auto data = ReadSideEffectMarker(marker)) recorded_side_effects_[data->id] = std::move(data->value);
     } else if (marker.marker_name() == kLocalActivityMarker) {
@@ -150,7 +188,13 @@ void Runtime::LoadLookahead(const TaskSlice& slice) {
 
 void Runtime::StartFirst(const HistoryEvent& event) {
   const auto& start = event.workflow_execution_started_event_attributes();
-  started_ = true;
+  if (std::exchange(started_, true)) {
+    Divergence divergence = Describe(DivergenceKind::kUnknownReference, &event, nullptr);
+    divergence.expected = "one WorkflowExecutionStarted";
+    divergence.actual = "a second one";
+    Report(std::move(divergence));
+    return;
+  }
   info_.namespace_name = identity_.namespace_name;
   if (identity_.workflow_id.empty()) identity_.workflow_id = start.workflow_id();
   if (identity_.run_id.empty()) identity_.run_id = start.original_execution_run_id();
@@ -162,6 +206,7 @@ void Runtime::StartFirst(const HistoryEvent& event) {
   info_.attempt = std::max(1, start.attempt());
   info_.continued_from_run_id = start.continued_execution_run_id();
   info_.start_ms = ToMillis(event.event_time());
+  field_context_.workflow_run_timeout_ms = ToMillis(start.workflow_run_timeout());
   if (start.has_workflow_task_timeout()) info_.task_timeout_ms = ToMillis(start.workflow_task_timeout());
   random_.Seed(start.original_execution_run_id().empty() ? identity_.run_id : start.original_execution_run_id());
   const WorkflowFunction* function = registry_.Find(info_.workflow_type);
@@ -187,7 +232,7 @@ void Runtime::StartFirst(const HistoryEvent& event) {
 void Runtime::ApplyEvent(const HistoryEvent& event) {
   switch (event.event_type()) {
     case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: StartFirst(event); return;
-    case EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: root_scope_->Cancel(); return;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: root_scope_->Cancel({}); return;
     case EVENT_TYPE_WORKFLOW_TASK_FAILED: {
       const auto& failed = event.workflow_task_failed_event_attributes();
       if (failed.cause() == WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW) random_.Seed(failed.new_run_id());
@@ -211,11 +256,15 @@ void Runtime::ApplyEvent(const HistoryEvent& event) {
 
 void Runtime::DeliverSignal(const std::string& name, const Payloads& input) {
   const auto it = signal_handlers_.find(name);
+  const Narrow narrow(&allowed_, Allowed::kNoCommands);
   try {
+    // Copies: a handler may put another one in its place.
     if (it != signal_handlers_.end()) {
-      it->second(input);
+      const auto handler = it->second;
+      handler(input);
     } else if (default_signal_handler_) {
-      default_signal_handler_(name, input);
+      const auto handler = default_signal_handler_;
+      handler(name, input);
     } else {
       buffered_signals_.emplace_back(name, input);
     }
@@ -240,29 +289,32 @@ void Runtime::Drain() {
 void Runtime::ResumeNext() {
   PromiseBase* next = ready_.front();
   ready_.pop_front();
-  if (++resumptions_ > options_.max_resumptions_per_task) {
-    Divergence divergence = Describe(DivergenceKind::kSpinning, nullptr, nullptr);
-    divergence.where = ToSourceLine(location_);
-    divergence.actual = "still running after " + std::to_string(options_.max_resumptions_per_task) + " resumptions in one workflow task";
-    Report(divergence);
-    Break("WORKFLOW_SPINNING", divergence.Summary());
+  try {
+    CountStep();
+  } catch (const Spinning&) {
+    BreakWithCurrentException();
     return;
   }
   running_ = next;
   next->self.resume();
-  for (auto it = spawned_.begin(); it != spawned_.end();) {
-    if (!it->done()) {
-      ++it;
-      continue;
-    }
-    try {
-      it->Take();
-    } catch (...) {
-      BreakWithCurrentException();
-    }
-    it = spawned_.erase(it);
-  }
-  if (root_.done()) FinishRoot();
+  SweepSpawned();
+  if (root_.done() && !broken_) FinishRoot();
+}
+
+void Runtime::CountStep() {
+  if (++resumptions_ > options_.max_resumptions_per_task) [[unlikely]] throw Spinning();
+}
+
+// Frees the frames of finished spawned tasks, once they are half of all, so that spawning many costs no more than it must.
+void Runtime::SweepSpawned() {
+  if (spawned_done_ == 0 || spawned_done_ * 2 < spawned_.size()) return;
+  std::erase_if(spawned_, [](const Task<void>& task) { return task.done(); });
+  spawned_done_ = 0;
+}
+
+bool Runtime::Holds(const std::function<bool()>& predicate) {
+  const Narrow narrow(&allowed_, Allowed::kReadOnly);
+  return predicate();
 }
 
 bool Runtime::EvaluateConditions() {
@@ -270,7 +322,7 @@ bool Runtime::EvaluateConditions() {
   for (auto it = conditions_.begin(); it != conditions_.end();) {
     bool holds = false;
     try {
-      holds = it->second.predicate();
+      holds = Holds(*it->second.predicate);
     } catch (...) {
       BreakWithCurrentException();
       return false;
@@ -291,7 +343,7 @@ void Runtime::FinishRoot() {
   try {
     result = root_.Take();
   } catch (const Cancelled&) {
-    result = cancelled({}, location_);
+    result = cancelled({}, location_.load());
   } catch (...) {
     BreakWithCurrentException();
     return;
@@ -328,9 +380,30 @@ void Runtime::FinishRoot() {
     }
   }
   Issue(kind, command, {}, result.where);
+  Close();
+}
+
+// Nothing runs after the command that ends the execution: what still waits is told nothing more.
+void Runtime::Close() {
   closed_ = true;
   ready_.clear();
   conditions_.clear();
+  for (const auto& [id, machine] : pending_local_) local_cancellations_.push_back(id);
+  pending_local_.clear();
+  local_requests_.clear();
+}
+
+void Runtime::Require(Allowed least, std::string_view what) const {
+  if (allowed_ <= least) return;
+  throw std::logic_error(std::string(what) + " in a " +
+                         (allowed_ == Allowed::kReadOnly ? "predicate or query handler" : "signal handler") +
+                         ", which must not do that");
+}
+
+Random& Runtime::random() {
+  Require(Allowed::kNoCommands, "randomness drawn");
+  CountStep();
+  return random_;
 }
 
 std::shared_ptr<ScopeState> Runtime::CurrentScope() const {
@@ -338,6 +411,7 @@ std::shared_ptr<ScopeState> Runtime::CurrentScope() const {
 }
 
 void Runtime::Spawn(Task<void> task) {
+  Require(Allowed::kNoCommands, "a task spawned");
   task.promise()->scope = CurrentScope();
   ready_.push_back(task.promise());
   spawned_.push_back(std::move(task));
@@ -349,18 +423,18 @@ uint64_t Runtime::AddCondition(Condition condition) {
 }
 
 void Runtime::NoteLocation(std::source_location where) {
-  location_ = where;
-  location_file_.store(where.file_name(), std::memory_order_relaxed);
-  location_line_.store(where.line(), std::memory_order_relaxed);
+  location_.store(where, std::memory_order_relaxed);
+  CountStep();
 }
 
-std::source_location Runtime::CurrentLocation() const { return location_; }
+std::source_location Runtime::CurrentLocation() const { return location_.load(std::memory_order_relaxed); }
 
 // --- machines ------------------------------------------------------------------------------------------------------------
 
 Machine* Runtime::Issue(CommandKind kind, Command* command, std::string id, std::source_location where,
                         std::function<void(const MachineOutcome&)> resolve, CancelMode mode,
                         std::shared_ptr<ScopeState> scope) {
+  Require(Allowed::kEverything, "a command issued");
   auto& machine = machines_.emplace_back(std::make_unique<Machine>());
   machine->spec = &SpecOf(kind);
   machine->mode = mode;
@@ -375,6 +449,8 @@ Machine* Runtime::Issue(CommandKind kind, Command* command, std::string id, std:
 
 Machine* Runtime::RequestLocal(std::unique_ptr<LocalActivityState> local, std::string id, std::source_location where,
                                std::function<void(const MachineOutcome&)> resolve) {
+  Require(Allowed::kEverything, "a local activity asked for");
+  if (pending_local_.contains(id)) throw std::logic_error("local activity id " + id + " is in use");
   auto& machine = machines_.emplace_back(std::make_unique<Machine>());
   machine->spec = &SpecOf(CommandKind::kLocalActivity);
   machine->id = std::move(id);
@@ -429,7 +505,7 @@ void Runtime::ApplyEffects(Machine* machine, const Transition& row, const Machin
     local_cancellations_.push_back(machine->id);
   }
   if (row.effects & kEmitMarker) EmitLocalMarker(machine, *outcome.local);
-  if (row.effects & kStartBackOff) StartBackOff(machine, outcome.local->backoff_ms);
+  if (row.effects & kStartBackOff) StartBackOff(machine, *outcome.local);
   if ((row.effects & (kResolve | kResolveCancelled)) && !machine->resolved) {
     machine->resolved = true;
     if (machine->resolve) machine->resolve(row.effects & kResolve ? outcome : MachineOutcome{.attempt = machine->attempt});
@@ -446,7 +522,12 @@ void Runtime::Withdraw(Machine* machine) {
 void Runtime::JoinScope(Machine* machine, const std::shared_ptr<ScopeState>& scope) {
   machine->scope = scope;
   machine->scope_key = NextScopeKey();
-  scope->members[machine->scope_key] = [this, machine] { CancelMachine(machine); };
+  scope->members[machine->scope_key] = [this, machine](std::source_location where) { CancelMachine(machine, where); };
+}
+
+void Runtime::CancelMachine(Machine* machine, std::source_location where) {
+  cancelled_at_ = where;
+  Step(machine, MachineInput::kCancel, nullptr, nullptr);
 }
 
 void Runtime::LeaveScope(Machine* machine) {
@@ -463,7 +544,8 @@ void Runtime::EmitCancel(Machine* machine) {
   } else {
     command->mutable_cancel_timer_command_attributes()->set_timer_id(machine->id);
   }
-  issued_.push_back({command, machine, true, false, location_.line() != 0 ? location_ : machine->where});
+  // Cancelled from outside: the line that asked for the work stands for the cancellation.
+  issued_.push_back({command, machine, true, false, cancelled_at_.line() != 0 ? cancelled_at_ : machine->where});
 }
 
 void Runtime::EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outcome) {
@@ -491,10 +573,16 @@ void Runtime::EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outc
   }
   pending_local_.erase(machine->id);
   issued_.push_back({command, machine, false, false, machine->where});
+  if (options_.on_local_activity && outcome.backoff_ms == 0) {
+    options_.on_local_activity({machine->id, machine->local->type, &machine->local->input, outcome.result.get(),
+                                replayed_marker_ != nullptr ? replayed_marker_->event_id() : 0, machine->where});
+  }
 }
 
-void Runtime::StartBackOff(Machine* machine, int64_t millis) {
-  machine->local->attempt += 1;
+void Runtime::StartBackOff(Machine* machine, const LocalActivityOutcome& outcome) {
+  const int64_t millis = outcome.backoff_ms;
+  // The driver may have tried several times within the task.
+  machine->local->attempt = std::max(machine->local->attempt, std::min(outcome.attempt, kMaxAttempt)) + 1;
   Command* command = NewCommand();
   command->set_command_type(COMMAND_TYPE_START_TIMER);
   auto* attributes = command->mutable_start_timer_command_attributes();
@@ -536,7 +624,7 @@ std::vector<std::string> Runtime::TakeLocalActivityCancellations() { return std:
 
 void Runtime::ResolveLocalActivity(LocalActivityOutcome outcome) {
   const EnterRuntime enter(this);
-  if (closed_ || broken_ || diverged_) return;
+  if (Over()) return;
   const auto it = pending_local_.find(outcome.activity_id);
   if (it == pending_local_.end()) return;
   Machine* machine = it->second;
@@ -548,7 +636,7 @@ void Runtime::ResolveLocalActivity(LocalActivityOutcome outcome) {
 
 // In replay the markers of the task are the outcomes: hand them in one by one, as they once arrived.
 void Runtime::ReplayLocalActivities() {
-  while (!recorded_local_.empty() && !closed_ && !broken_ && !diverged_) {
+  while (!recorded_local_.empty() && !Over()) {
     const HistoryEvent* event = recorded_local_.front();
     const auto& marker = event->marker_recorded_event_attributes();
     const auto data = ReadLocalActivityMarker(marker);
@@ -592,24 +680,38 @@ std::vector<Command> Runtime::TakeCommands() {
 
 int Runtime::GetVersion(std::string_view change_id, int min, int max, std::source_location where) {
   NoteLocation(where);
-  if (const auto it = versions_.find(change_id); it != versions_.end()) return it->second;
-  int version = max;
+  if (min > max) throw std::logic_error("version range of " + std::string(change_id) + " is empty");
+  const auto known = versions_.find(change_id);
   const auto recorded = recorded_versions_.find(change_id);
-  if (replaying_) version = recorded != recorded_versions_.end() ? recorded->second : kDefaultVersion;
-  versions_.emplace(std::string(change_id), version);
-  if (version < min || version > max) {
-    Divergence divergence = Describe(DivergenceKind::kVersionRange, nullptr, nullptr);
+  const bool has_marker = recorded != recorded_versions_.end();
+  int version = max;
+  if (known != versions_.end()) {
+    version = known->second;
+  } else if (replaying_) {
+    version = has_marker ? recorded->second.version : kDefaultVersion;
+  } else if (const auto pin = options_.version_pins.find(change_id); pin != options_.version_pins.end()) {
+    version = std::min(version, pin->second);
+  }
+  if ((version < min || version > max) && versions_out_of_range_.emplace(change_id).second) {
+    Divergence divergence = Describe(DivergenceKind::kVersionRange, has_marker ? recorded->second.event : nullptr, nullptr);
+    if (!has_marker) divergence.event_id = info_.history_length;
     divergence.command = "Version " + std::string(change_id);
     divergence.expected = std::to_string(version);
     divergence.actual = std::to_string(min) + ".." + std::to_string(max);
     divergence.where = ToSourceLine(where);
     Report(std::move(divergence));
   }
-  if (replaying_ && recorded == recorded_versions_.end()) return version;
+  if (known != versions_.end()) return version;
+  Require(Allowed::kEverything, "a version asked for");
+  versions_.emplace(std::string(change_id), version);
+  // Before the gate there was no marker: neither a replay nor a pinned recording writes one.
+  if (version == kDefaultVersion && !has_marker) return version;
+  const bool update_attribute = !replaying_ || recorded->second.attribute_updated;
   Command* command = NewCommand();
   command->set_command_type(COMMAND_TYPE_RECORD_MARKER);
-  FillVersionMarker(change_id, version, command->mutable_record_marker_command_attributes());
+  FillVersionMarker(change_id, version, update_attribute, command->mutable_record_marker_command_attributes());
   Issue(CommandKind::kMarker, command, std::string(change_id), where);
+  if (!update_attribute) return version;
   Json all = Json::MakeArray();
   for (const auto& [id, value] : versions_) all.Push(id + "-" + std::to_string(value));
   UpsertAttributes({{"TemporalChangeVersion", std::move(all)}}, where);
@@ -618,10 +720,17 @@ int Runtime::GetVersion(std::string_view change_id, int min, int max, std::sourc
 
 Json Runtime::SideEffect(const std::function<Json()>& produce, std::source_location where) {
   NoteLocation(where);
+  Require(Allowed::kEverything, "a side effect recorded");
   const auto id = static_cast<int64_t>(++side_effects_);
   const auto recorded = recorded_side_effects_.find(id);
   // Without a recorded value in a replay the marker is surplus; matching says so, and the value no longer matters.
-  Json value = recorded != recorded_side_effects_.end() ? recorded->second : produce();
+  Json value;
+  if (recorded != recorded_side_effects_.end()) {
+    value = recorded->second;
+  } else {
+    const Narrow narrow(&allowed_, Allowed::kNoCommands);
+    value = produce();
+  }
   Command* command = NewCommand();
   command->set_command_type(COMMAND_TYPE_RECORD_MARKER);
   FillSideEffectMarker(id, value, command->mutable_record_marker_command_attributes());
@@ -631,6 +740,7 @@ Json Runtime::SideEffect(const std::function<Json()>& produce, std::source_locat
 
 void Runtime::UpsertAttributes(const std::vector<std::pair<std::string, Json>>& attributes, std::source_location where) {
   NoteLocation(where);
+  Require(Allowed::kEverything, "a command issued");
   Command* command = NewCommand();
   command->set_command_type(COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES);
   auto* fields = command->mutable_upsert_workflow_search_attributes_command_attributes()
@@ -647,24 +757,37 @@ void Runtime::UpsertAttributes(const std::vector<std::pair<std::string, Json>>& 
 // --- messages ------------------------------------------------------------------------------------------------------------
 
 void Runtime::SetSignalHandler(std::string_view name, std::function<void(const Payloads&)> handler) {
-  const auto& registered = signal_handlers_[std::string(name)] = std::move(handler);
-  std::deque<std::pair<std::string, Payloads>> rest;
-  for (auto& [buffered, input] : std::exchange(buffered_signals_, {})) {
-    if (buffered == name) {
-      registered(input);
-    } else {
-      rest.emplace_back(std::move(buffered), std::move(input));
+  Require(Allowed::kNoCommands, "a handler set");
+  const std::string key(name);
+  signal_handlers_[key] = std::move(handler);
+  // One at a time: a handler may set further handlers, or throw.
+  for (size_t i = 0; i < buffered_signals_.size();) {
+    if (buffered_signals_[i].first != key) {
+      ++i;
+      continue;
     }
+    const Payloads input = std::move(buffered_signals_[i].second);
+    buffered_signals_.erase(buffered_signals_.begin() + static_cast<std::ptrdiff_t>(i));
+    const auto current = signal_handlers_[key];
+    const Narrow narrow(&allowed_, Allowed::kNoCommands);
+    current(input);
   }
-  buffered_signals_ = std::move(rest);
 }
 
 void Runtime::SetDefaultSignalHandler(std::function<void(std::string_view, const Payloads&)> handler) {
+  Require(Allowed::kNoCommands, "a handler set");
   default_signal_handler_ = std::move(handler);
-  for (const auto& [name, input] : std::exchange(buffered_signals_, {})) default_signal_handler_(name, input);
+  while (!buffered_signals_.empty() && default_signal_handler_) {
+    const auto [name, input] = std::move(buffered_signals_.front());
+    buffered_signals_.pop_front();
+    const auto current = default_signal_handler_;
+    const Narrow narrow(&allowed_, Allowed::kNoCommands);
+    current(name, input);
+  }
 }
 
 void Runtime::SetQueryHandler(std::string_view name, std::function<Result<Json>(const Json::Array&)> handler) {
+  Require(Allowed::kNoCommands, "a handler set");
   query_handlers_[std::string(name)] = std::move(handler);
 }
 
@@ -676,12 +799,24 @@ Result<std::unique_ptr<Payloads>> Runtime::Query(std::string_view name, const Pa
     for (const auto& [query, handler] : query_handlers_) known += (known.empty() ? "" : ", ") + query;
     return Fail("QUERY_UNKNOWN", "no query " + std::string(name) + "; known: " + (known.empty() ? "none" : known));
   }
-  LOCKSTEP_ASSIGN(const Json::Array arguments, ReadJson(args));
+  const auto failed = [&](const std::string& why) { return Fail("QUERY_FAILED", std::string(name) + ": " + why); };
+  const auto arguments = ReadJson(args);
+  if (!arguments) return failed(arguments.error().message);
+  const Narrow narrow(&allowed_, Allowed::kReadOnly);
+  // A query takes no step of the workflow, whatever its handler reads.
+  const auto resumptions = std::exchange(resumptions_, 0);
+  const auto restore = [&](auto result) {
+    resumptions_ = resumptions;
+    return result;
+  };
   try {
-    LOCKSTEP_ASSIGN(const Json answer, it->second(arguments));
-    return std::make_unique<Payloads>(JsonPayloads(answer));
+    const Result<Json> answer = it->second(*arguments);
+    if (!answer) return restore(Result<std::unique_ptr<Payloads>>(failed(answer.error().ToString())));
+    return restore(Result<std::unique_ptr<Payloads>>(std::make_unique<Payloads>(JsonPayloads(*answer))));
   } catch (const std::exception& error) {
-    return Fail("QUERY_FAILED", std::string(name) + ": " + error.what());
+    return restore(Result<std::unique_ptr<Payloads>>(failed(error.what())));
+  } catch (...) {
+    return restore(Result<std::unique_ptr<Payloads>>(failed("threw something that is no std::exception")));
   }
 }
 
@@ -697,15 +832,29 @@ void Runtime::BreakWithCurrentException() {
   std::string what = "something that is no std::exception";
   try {
     throw;
+  } catch (const Spinning&) {
+    ReportSpinning();
+    return;
   } catch (const std::exception& error) {
     what = error.what();
   } catch (...) {
   }
   Divergence divergence = Describe(DivergenceKind::kWorkflowPanic, nullptr, nullptr);
-  divergence.where = ToSourceLine(location_);
+  divergence.event_id = info_.history_length;
+  divergence.where = ToSourceLine(location_.load());
   divergence.actual = "the workflow threw: " + what;
   Report(divergence);
   Break("WORKFLOW_PANIC", what);
+}
+
+void Runtime::ReportSpinning() {
+  Divergence divergence = Describe(DivergenceKind::kSpinning, nullptr, nullptr);
+  divergence.event_id = info_.history_length;
+  divergence.where = ToSourceLine(location_.load());
+  divergence.expected = "a workflow task that ends";
+  divergence.actual = "still running after " + std::to_string(options_.max_resumptions_per_task) + " steps in one workflow task";
+  Report(divergence);
+  Break("WORKFLOW_SPINNING", divergence.Summary());
 }
 
 void Runtime::Report(Divergence divergence) {
@@ -721,9 +870,7 @@ Divergence Runtime::Describe(DivergenceKind kind, const HistoryEvent* event, con
   if (event != nullptr) {
     divergence.event_id = event->event_id();
     divergence.command = IdentityOf(*event).ToString();
-    if (event->event_type() == EVENT_TYPE_ACTIVITY_TASK_SCHEDULED) {
-      divergence.step_id = StepIdOf(event->activity_task_scheduled_event_attributes().activity_id());
-    }
+    divergence.step_id = StepIdOf(*event);
   }
   if (issued != nullptr) {
     if (event == nullptr) divergence.command = IdentityOf(*issued->command).ToString();
@@ -748,12 +895,15 @@ std::vector<std::string> Runtime::PendingWork() const {
 
 void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEvent* const> recorded) {
   const EnterRuntime enter(this);
+  if (skipped_) return;
+  task_end_id_ = recorded.empty() ? completed.event_id() : recorded.back()->event_id();
   std::vector<const Issued*> issued;
+  issued.reserve(issued_.size());
   for (const Issued& entry : issued_) {
     if (!entry.withdrawn) issued.push_back(&entry);
   }
-  // After the code broke there is nothing sensible to compare: that report stands alone.
-  if (!broken_) {
+  // After the code broke, or never began, there is nothing sensible to compare: that report stands alone.
+  if (!broken_ && root_.valid()) {
     size_t at = 0;
     const size_t common = std::min(issued.size(), recorded.size());
     while (at < common && SameIdentity(*issued[at]->command, *recorded[at])) {
@@ -769,7 +919,7 @@ void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEve
 }
 
 void Runtime::Pair(const Issued& issued, const HistoryEvent& event, const HistoryEvent& completed) {
-  CompareFields(*issued.command, event, [&](FieldDifference difference) {
+  CompareFields(*issued.command, event, field_context_, [&](FieldDifference difference) {
     Divergence divergence = Describe(DivergenceKind::kFieldChanged, &event, &issued);
     divergence.grade = difference.grade;
     divergence.field = std::move(difference.field);
@@ -788,15 +938,16 @@ void Runtime::ReportMisalignment(std::span<const Issued* const> issued, std::spa
   std::vector<CommandIdentity> actual, expected;
   for (const Issued* entry : issued) actual.push_back(IdentityOf(*entry->command));
   for (const HistoryEvent* event : recorded) expected.push_back(IdentityOf(*event));
+  // Partners are of one identity; the first of it on the one side goes with the first on the other.
   std::vector<int> partner_of_issued(issued.size(), -1), partner_of_recorded(recorded.size(), -1);
+  std::map<std::pair<int, std::string_view>, std::deque<int>> waiting;
+  for (size_t j = 0; j < recorded.size(); ++j) waiting[{expected[j].event_type, expected[j].id}].push_back(static_cast<int>(j));
   for (size_t i = 0; i < issued.size(); ++i) {
-    for (size_t j = 0; j < recorded.size(); ++j) {
-      if (partner_of_recorded[j] < 0 && actual[i] == expected[j]) {
-        partner_of_issued[i] = static_cast<int>(j);
-        partner_of_recorded[j] = static_cast<int>(i);
-        break;
-      }
-    }
+    const auto it = waiting.find({actual[i].event_type, actual[i].id});
+    if (it == waiting.end() || it->second.empty()) continue;
+    partner_of_issued[i] = it->second.front();
+    partner_of_recorded[static_cast<size_t>(it->second.front())] = static_cast<int>(i);
+    it->second.pop_front();
   }
   const Issued* nearest = before != nullptr ? before : (issued.empty() ? nullptr : issued.front());
   const size_t places = std::max(issued.size(), recorded.size());
@@ -804,7 +955,8 @@ void Runtime::ReportMisalignment(std::span<const Issued* const> issued, std::spa
   for (size_t i = 0; i < places; ++i) {
     const bool lone_issued = i < issued.size() && partner_of_issued[i] < 0;
     const bool lone_recorded = i < recorded.size() && partner_of_recorded[i] < 0;
-    if (lone_issued && lone_recorded && actual[i].event_type == expected[i].event_type) {
+    if (lone_issued && lone_recorded && actual[i].event_type == expected[i].event_type &&
+        RecordedLater(*issued[i]->command) == nullptr) {
       Divergence divergence = Describe(DivergenceKind::kCommandChanged, recorded[i], issued[i]);
       divergence.expected = expected[i].ToString();
       divergence.actual = actual[i].ToString();
@@ -816,14 +968,11 @@ void Runtime::ReportMisalignment(std::span<const Issued* const> issued, std::spa
       Divergence divergence = Describe(DivergenceKind::kMissingCommand, recorded[i], nullptr);
       divergence.expected = expected[i].ToString();
       if (nearest != nullptr) divergence.where = ToSourceLine(nearest->where);
-      if (!divergence.where.known()) divergence.where = ToSourceLine(location_);
+      if (!divergence.where.known()) divergence.where = ToSourceLine(location_.load());
       Report(std::move(divergence));
     }
     if (lone_issued) {
-      Divergence divergence = Describe(DivergenceKind::kSurplusCommand, nullptr, issued[i]);
-      divergence.event_id = completed.event_id();
-      divergence.actual = actual[i].ToString();
-      Report(std::move(divergence));
+      ReportSurplus(*issued[i], actual[i], completed);
     }
     if (i < issued.size()) {
       nearest = issued[i];
@@ -841,6 +990,33 @@ void Runtime::ReportMisalignment(std::span<const Issued* const> issued, std::spa
   for (size_t i = 0; i < issued.size(); ++i) {
     if (partner_of_issued[i] >= 0) Pair(*issued[i], *recorded[static_cast<size_t>(partner_of_issued[i])], completed);
   }
+}
+
+// The same command, attributes and all, that the history has in a later task.
+const HistoryEvent* Runtime::RecordedLater(const Command& command) const {
+  if (history_commands_ == nullptr) return nullptr;
+  for (const HistoryEvent* event : *history_commands_) {
+    if (event->event_id() <= task_end_id_ || !SameIdentity(command, *event)) continue;
+    bool same = true;
+    CompareFields(command, *event, field_context_, [&same](const FieldDifference&) { same = false; });
+    if (same) return event;
+  }
+  return nullptr;
+}
+
+// A command that the history has later on was issued too early: a wait has gone. Any other is new.
+void Runtime::ReportSurplus(const Issued& issued, const CommandIdentity& identity, const HistoryEvent& completed) {
+  if (const HistoryEvent* later = RecordedLater(*issued.command)) {
+    Divergence divergence = Describe(DivergenceKind::kOtherTask, later, &issued);
+    divergence.expected = "a later workflow task (event " + std::to_string(later->event_id()) + ")";
+    divergence.actual = "the workflow task completed by event " + std::to_string(completed.event_id());
+    Report(std::move(divergence));
+    return;
+  }
+  Divergence divergence = Describe(DivergenceKind::kSurplusCommand, nullptr, &issued);
+  divergence.event_id = completed.event_id();
+  divergence.actual = identity.ToString();
+  Report(std::move(divergence));
 }
 
 }  // namespace internal

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -51,9 +52,24 @@ struct ExecutionIdentity {
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 
+// A local activity as it ended, for whoever follows a run from its history: the replayer rebuilds the event log from these.
+struct LocalActivityTrace {
+  std::string_view activity_id;
+  std::string_view activity_type;
+  const temporal::api::common::v1::Payloads* input = nullptr;
+  const temporal::api::common::v1::Payloads* result = nullptr;  // nullptr when it failed
+  int64_t event_id = 0;  // of the marker when replaying, else 0
+  std::source_location where;
+};
+
 struct ExecutionOptions {
   // Called by wf::log outside replay only.
   std::function<void(LogLevel, std::string_view message)> log;
+  // Called for each outcome of a local activity, live and in replay.
+  std::function<void(const LocalActivityTrace&)> on_local_activity;
+  // Change ids to treat as if this build did not go beyond the given version: -1 runs the code before the gate. For recording
+  // histories as an older build would (`lockstep record --as-of`); replays of them need no pin.
+  std::map<std::string, int, std::less<>> version_pins;
   // Resumptions of coroutines in one workflow task after which the task counts as spinning.
   uint64_t max_resumptions_per_task = 1'000'000;
 };

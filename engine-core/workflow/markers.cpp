@@ -20,6 +20,25 @@ std::optional<Json> Detail(const Marker& marker, std::string_view key) {
   return std::move(*json);
 }
 
+template <typename Marker>
+std::optional<LocalActivityMarker> LocalActivityOf(const Marker& marker) {
+  const auto data = Detail(marker, kDataKey);
+  if (!data || !data->is_object()) return std::nullopt;
+  LocalActivityMarker result;
+  result.activity_id = data->GetString("ActivityID");
+  result.activity_type = data->GetString("ActivityType");
+  result.replay_time = data->GetString("ReplayTime");
+  result.attempt = static_cast<int32_t>(data->GetInt("Attempt", 1));
+  result.backoff_ms = data->GetInt("Backoff") / kNanosPerMilli;
+  return result;
+}
+
+template <typename Marker>
+std::string InputDigest(const Marker& marker) {
+  const auto digest = Detail(marker, kInputDigestKey);
+  return digest && digest->is_string() ? digest->AsString() : std::string();
+}
+
 void SetDetail(MarkerCommand* marker, std::string_view key, const Json& value) {
   (*marker->mutable_details())[std::string(key)] = JsonPayloads(value);
 }
@@ -42,11 +61,11 @@ std::string IdOf(std::string_view name, const Marker& marker) {
 
 }  // namespace
 
-void FillVersionMarker(std::string_view change_id, int version, MarkerCommand* marker) {
+void FillVersionMarker(std::string_view change_id, int version, bool attribute_updated, MarkerCommand* marker) {
   marker->set_marker_name(std::string(kVersionMarker));
   SetDetail(marker, kVersionChangeIdKey, change_id);
   SetDetail(marker, kVersionKey, version);
-  SetDetail(marker, kVersionAttributeKey, true);
+  if (attribute_updated) SetDetail(marker, kVersionAttributeKey, true);
 }
 
 void FillSideEffectMarker(int64_t id, const Json& value, MarkerCommand* marker) {
@@ -70,7 +89,9 @@ std::optional<VersionMarkerData> ReadVersionMarker(const MarkerEvent& marker) {
   const auto change_id = Detail(marker, kVersionChangeIdKey);
   const auto version = Detail(marker, kVersionKey);
   if (!change_id || !change_id->is_string() || !version || !version->is_int()) return std::nullopt;
-  return VersionMarkerData{change_id->AsString(), static_cast<int>(version->AsInt())};
+  const auto updated = Detail(marker, kVersionAttributeKey);
+  return VersionMarkerData{change_id->AsString(), static_cast<int>(version->AsInt()),
+                           updated && updated->is_bool() && updated->AsBool()};
 }
 
 std::optional<SideEffectMarkerData> ReadSideEffectMarker(const MarkerEvent& marker) {
@@ -80,17 +101,11 @@ std::optional<SideEffectMarkerData> ReadSideEffectMarker(const MarkerEvent& mark
   return SideEffectMarkerData{id->AsInt(), std::move(*value)};
 }
 
-std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerEvent& marker) {
-  const auto data = Detail(marker, kDataKey);
-  if (!data || !data->is_object()) return std::nullopt;
-  LocalActivityMarker result;
-  result.activity_id = data->GetString("ActivityID");
-  result.activity_type = data->GetString("ActivityType");
-  result.replay_time = data->GetString("ReplayTime");
-  result.attempt = static_cast<int32_t>(data->GetInt("Attempt", 1));
-  result.backoff_ms = data->GetInt("Backoff") / kNanosPerMilli;
-  return result;
-}
+std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerEvent& marker) { return LocalActivityOf(marker); }
+std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerCommand& marker) { return LocalActivityOf(marker); }
+
+std::string InputDigestOf(const MarkerEvent& marker) { return InputDigest(marker); }
+std::string InputDigestOf(const MarkerCommand& marker) { return InputDigest(marker); }
 
 std::string MarkerId(std::string_view name, const MarkerEvent& marker) { return IdOf(name, marker); }
 std::string MarkerId(std::string_view name, const MarkerCommand& marker) { return IdOf(name, marker); }

@@ -44,7 +44,8 @@ using MarkerCommand = temporal::api::command::v1::RecordMarkerCommandAttributes;
 using MarkerEvent = temporal::api::history::v1::MarkerRecordedEventAttributes;
 using MarkerPayloads = temporal::api::common::v1::Payloads;
 
-void FillVersionMarker(std::string_view change_id, int version, MarkerCommand* marker);
+// `attribute_updated`: the search attribute `TemporalChangeVersion` is upserted with it, as a command of its own.
+void FillVersionMarker(std::string_view change_id, int version, bool attribute_updated, MarkerCommand* marker);
 void FillSideEffectMarker(int64_t id, const Json& value, MarkerCommand* marker);
 // An empty digest is left out.
 void FillLocalActivityMarker(const LocalActivityMarker& data, std::string_view input_digest, MarkerCommand* marker);
@@ -52,6 +53,7 @@ void FillLocalActivityMarker(const LocalActivityMarker& data, std::string_view i
 struct VersionMarkerData {
   std::string change_id;
   int version = 0;
+  bool attribute_updated = false;
 };
 std::optional<VersionMarkerData> ReadVersionMarker(const MarkerEvent& marker);
 struct SideEffectMarkerData {
@@ -60,6 +62,10 @@ struct SideEffectMarkerData {
 };
 std::optional<SideEffectMarkerData> ReadSideEffectMarker(const MarkerEvent& marker);
 std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerEvent& marker);
+std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerCommand& marker);
+// Empty when the marker has none.
+std::string InputDigestOf(const MarkerEvent& marker);
+std::string InputDigestOf(const MarkerCommand& marker);
 
 // What tells one marker of a name from another: change id, side-effect id, local activity id; empty for foreign markers.
 std::string MarkerId(std::string_view name, const MarkerEvent& marker);

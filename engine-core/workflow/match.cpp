@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <span>
 
 #include "engine-core/base/bytes.h"
@@ -248,17 +249,18 @@ bool SameMap(const Message& a, const FieldDescriptor* a_field, const Message& b,
   const Reflection* b_reflection = b.GetReflection();
   const int size = a_reflection->FieldSize(a, a_field);
   if (size != b_reflection->FieldSize(b, b_field)) return false;
-  const FieldDescriptor* key = a_field->message_type()->map_key();
-  const FieldDescriptor* value = a_field->message_type()->map_value();
+  // The entries of the two sides are of different message types, each with its own descriptors.
+  const auto* a_entry = a_field->message_type();
+  const auto* b_entry = b_field->message_type();
   std::map<std::string, const Message*> entries;
   for (int i = 0; i < size; ++i) {
     const Message& entry = b_reflection->GetRepeatedMessage(b, b_field, i);
-    entries[entry.GetReflection()->GetString(entry, key)] = &entry;
+    entries[entry.GetReflection()->GetString(entry, b_entry->map_key())] = &entry;
   }
   for (int i = 0; i < size; ++i) {
     const Message& entry = a_reflection->GetRepeatedMessage(a, a_field, i);
-    const auto it = entries.find(entry.GetReflection()->GetString(entry, key));
-    if (it == entries.end() || !SameValue(entry, value, *it->second, value)) return false;
+    const auto it = entries.find(entry.GetReflection()->GetString(entry, a_entry->map_key()));
+    if (it == entries.end() || !SameValue(entry, a_entry->map_value(), *it->second, b_entry->map_value())) return false;
   }
   return true;
 }
@@ -289,8 +291,28 @@ bool SameScalar(const Message& a, const FieldDescriptor* a_field, const Message&
     case FieldDescriptor::CPPTYPE_STRING: return left->GetString(a, a_field) == right->GetString(b, b_field);
     case FieldDescriptor::CPPTYPE_MESSAGE: break;
   }
-  // An absent message and an empty one say the same.
+  // An absent message and an empty one say the same. Absent on both sides ends the walk: a failure's cause is a failure.
+  if (!left->HasField(a, a_field) && !right->HasField(b, b_field)) return true;
   return SameMessage(left->GetMessage(a, a_field), right->GetMessage(b, b_field));
+}
+
+bool SameElement(const Message& a, const FieldDescriptor* a_field, const Message& b, const FieldDescriptor* b_field, int i) {
+  const Reflection* left = a.GetReflection();
+  const Reflection* right = b.GetReflection();
+  switch (a_field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32: return left->GetRepeatedInt32(a, a_field, i) == right->GetRepeatedInt32(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_INT64: return left->GetRepeatedInt64(a, a_field, i) == right->GetRepeatedInt64(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_UINT32: return left->GetRepeatedUInt32(a, a_field, i) == right->GetRepeatedUInt32(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_UINT64: return left->GetRepeatedUInt64(a, a_field, i) == right->GetRepeatedUInt64(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_DOUBLE: return left->GetRepeatedDouble(a, a_field, i) == right->GetRepeatedDouble(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_FLOAT: return left->GetRepeatedFloat(a, a_field, i) == right->GetRepeatedFloat(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_BOOL: return left->GetRepeatedBool(a, a_field, i) == right->GetRepeatedBool(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return left->GetRepeatedEnumValue(a, a_field, i) == right->GetRepeatedEnumValue(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_STRING: return left->GetRepeatedString(a, a_field, i) == right->GetRepeatedString(b, b_field, i);
+    case FieldDescriptor::CPPTYPE_MESSAGE: break;
+  }
+  return SameMessage(left->GetRepeatedMessage(a, a_field, i), right->GetRepeatedMessage(b, b_field, i));
 }
 
 bool SameValue(const Message& a, const FieldDescriptor* a_field, const Message& b, const FieldDescriptor* b_field) {
@@ -301,12 +323,7 @@ bool SameValue(const Message& a, const FieldDescriptor* a_field, const Message& 
   const int size = left->FieldSize(a, a_field);
   if (size != right->FieldSize(b, b_field)) return false;
   for (int i = 0; i < size; ++i) {
-    const bool same = a_field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE
-                          ? SameMessage(left->GetRepeatedMessage(a, a_field, i), right->GetRepeatedMessage(b, b_field, i))
-                      : a_field->cpp_type() == FieldDescriptor::CPPTYPE_STRING
-                          ? left->GetRepeatedString(a, a_field, i) == right->GetRepeatedString(b, b_field, i)
-                          : left->GetRepeatedInt64(a, a_field, i) == right->GetRepeatedInt64(b, b_field, i);
-    if (!same) return false;
+    if (!SameElement(a, a_field, b, b_field, i)) return false;
   }
   return true;
 }
@@ -327,8 +344,12 @@ std::string ValueText(const Message& holder, const FieldDescriptor* field) {
   if (field->is_repeated()) {
     std::string text;
     for (int i = 0; i < reflection->FieldSize(holder, field); ++i) {
-      if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) break;
       if (!text.empty()) text += " ";
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+        text += reflection->GetRepeatedString(holder, field, i);
+        continue;
+      }
+      if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return std::to_string(reflection->FieldSize(holder, field)) + " values";
       const Message& element = reflection->GetRepeatedMessage(holder, field, i);
       text += field->is_map() ? ValueText(element, field->message_type()->map_key()) + "=" +
                                     ValueText(element, field->message_type()->map_value())
@@ -381,40 +402,188 @@ bool IsUnset(const Message& holder, const FieldDescriptor* field) {
   return !reflection->HasField(holder, field);
 }
 
-// The part of a sub-message that differs, so that `retryPolicy.maximumAttempts` is named and not the whole policy.
-void ReportSubfields(std::string_view prefix, const FieldRow& row, const Message& command, const Message& event,
-                     const std::function<void(FieldDifference)>& report) {
-  const auto* descriptor = command.GetDescriptor();
-  for (int i = 0; i < descriptor->field_count(); ++i) {
-    const FieldDescriptor* field = descriptor->field(i);
-    if (row.rule == Rule::kServerDefault && IsUnset(command, field)) continue;
-    if (SameValue(command, field, event, field)) continue;
-    report({std::string(prefix) + "." + CamelName(field->name()), row.grade, ValueText(event, field), ValueText(command, field)});
+// One attribute on both sides. `filled` is the command as a server would have completed it, where that is known.
+struct Sides {
+  const Message& command;
+  const FieldDescriptor* command_field;
+  const Message& event;
+  const FieldDescriptor* event_field;
+  const Message* filled = nullptr;
+};
+using Report = std::function<void(FieldDifference)>;
+
+std::map<std::string, const Message*> MapEntries(const Message& holder, const FieldDescriptor* field) {
+  std::map<std::string, const Message*> entries;
+  const Reflection* reflection = holder.GetReflection();
+  for (int i = 0; i < reflection->FieldSize(holder, field); ++i) {
+    const Message& entry = reflection->GetRepeatedMessage(holder, field, i);
+    entries[entry.GetReflection()->GetString(entry, field->message_type()->map_key())] = &entry;
+  }
+  return entries;
+}
+
+// Key by key, so that the one search attribute or marker detail is named that differs.
+void ReportMap(const std::string& name, const FieldRow& row, const Sides& sides, const Report& report) {
+  const auto left = MapEntries(sides.command, sides.command_field);
+  auto right = MapEntries(sides.event, sides.event_field);
+  // Entries of the two sides are of different message types, each with its own descriptors.
+  const FieldDescriptor* actual = sides.command_field->message_type()->map_value();
+  const FieldDescriptor* expected = sides.event_field->message_type()->map_value();
+  for (const auto& [key, entry] : left) {
+    const auto other = right.extract(key);
+    if (other.empty()) {
+      report({name + "." + key, row.grade, {}, ValueText(*entry, actual)});
+    } else if (!SameValue(*entry, actual, *other.mapped(), expected)) {
+      report({name + "." + key, row.grade, ValueText(*other.mapped(), expected), ValueText(*entry, actual)});
+    }
+  }
+  for (const auto& [key, entry] : right) report({name + "." + key, row.grade, ValueText(*entry, expected), {}});
+}
+
+bool IsLeaf(const Message& message) {
+  return dynamic_cast<const Payloads*>(&message) != nullptr || dynamic_cast<const Payload*>(&message) != nullptr ||
+         dynamic_cast<const google::protobuf::Duration*>(&message) != nullptr;
+}
+
+void ReportValue(const std::string& name, const FieldRow& row, const Sides& sides, const Report& report) {
+  const auto& [command, command_field, event, event_field, filled] = sides;
+  if (SameValue(command, command_field, event, event_field)) return;
+  if (row.rule == Rule::kServerDefault) {
+    if (filled != nullptr ? SameValue(*filled, command_field, event, event_field) : IsUnset(command, command_field)) return;
+  }
+  if (row.rule == Rule::kName && IsUnset(command, command_field)) return;
+  if (command_field->is_map()) return ReportMap(name, row, sides, report);
+  if (command_field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !command_field->is_repeated()) {
+    const Message& left = command.GetReflection()->GetMessage(command, command_field);
+    const Message& right = event.GetReflection()->GetMessage(event, event_field);
+    if (row.rule == Rule::kName) {
+      const FieldDescriptor* inner = FieldNamed(left.GetDescriptor(), "name");
+      if (ValueText(left, inner) != ValueText(right, inner)) {
+        report({name, row.grade, ValueText(right, inner), ValueText(left, inner)});
+      }
+      return;
+    }
+    if (!IsLeaf(left)) {
+      // The part that differs, so that `retryPolicy.maximumAttempts` is named and not the whole policy.
+      const Message* inner = filled != nullptr ? &filled->GetReflection()->GetMessage(*filled, command_field) : nullptr;
+      for (int i = 0; i < left.GetDescriptor()->field_count(); ++i) {
+        const FieldDescriptor* field = left.GetDescriptor()->field(i);
+        ReportValue(name + "." + CamelName(field->name()), row, {left, field, right, field, inner}, report);
+      }
+      return;
+    }
+  }
+  report({name, row.grade, ValueText(event, event_field), ValueText(command, command_field)});
+}
+
+// --- what a server fills in ----------------------------------------------------------------------------------------------
+
+using ActivityCommand = temporal::api::command::v1::ScheduleActivityTaskCommandAttributes;
+using ActivityEvent = temporal::api::history::v1::ActivityTaskScheduledEventAttributes;
+using google::protobuf::Duration;
+using temporal::api::common::v1::RetryPolicy;
+
+// Durations as one number. In nanoseconds 64 bits would hold 292 years, protobuf allows 10 000.
+int64_t Micros(const Duration& duration) {
+  constexpr int64_t kMaxSeconds = 315'576'000'000;
+  return std::clamp(duration.seconds(), -kMaxSeconds, kMaxSeconds) * 1'000'000 + duration.nanos() / 1'000;
+}
+
+void SetMicros(int64_t micros, Duration* duration) {
+  duration->set_seconds(micros / 1'000'000);
+  duration->set_nanos(static_cast<int32_t>(micros % 1'000'000 * 1'000));
+}
+
+// Temporal's rules for what an activity command leaves open: the time-outs follow from each other and from the run's own.
+struct ActivityTimeouts {
+  int64_t schedule_to_close = 0;
+  int64_t schedule_to_start = 0;
+  int64_t start_to_close = 0;
+  int64_t heartbeat = 0;
+  friend bool operator==(const ActivityTimeouts&, const ActivityTimeouts&) = default;
+};
+
+template <typename Attributes>
+ActivityTimeouts TimeoutsOf(const Attributes& attributes) {
+  return {Micros(attributes.schedule_to_close_timeout()), Micros(attributes.schedule_to_start_timeout()),
+          Micros(attributes.start_to_close_timeout()), Micros(attributes.heartbeat_timeout())};
+}
+
+ActivityTimeouts Filled(ActivityTimeouts given, const FieldContext& context) {
+  const int64_t run = context.workflow_run_timeout_ms * 1'000;
+  if (given.schedule_to_close > 0) {
+    const auto within = [&](int64_t value) { return value > 0 ? std::min(value, given.schedule_to_close) : given.schedule_to_close; };
+    given.schedule_to_start = within(given.schedule_to_start);
+    given.start_to_close = within(given.start_to_close);
+  } else {
+    given.schedule_to_close = run;
+    if (given.schedule_to_start <= 0) given.schedule_to_start = run;
+  }
+  if (run > 0) {
+    given.schedule_to_close = std::min(given.schedule_to_close, run);
+    given.schedule_to_start = std::min(given.schedule_to_start, run);
+    given.start_to_close = std::min(given.start_to_close, run);
+  }
+  if (given.start_to_close > 0) given.heartbeat = std::min(given.heartbeat, given.start_to_close);
+  return given;
+}
+
+void FillRetryDefaults(RetryPolicy* policy) {
+  constexpr int64_t kInitial = 1'000'000, kMaximumFactor = 100;
+  if (Micros(policy->initial_interval()) <= 0) SetMicros(kInitial, policy->mutable_initial_interval());
+  if (policy->backoff_coefficient() == 0) policy->set_backoff_coefficient(2);
+  if (Micros(policy->maximum_interval()) <= 0) {
+    constexpr int64_t kMost = INT64_MAX / kMaximumFactor;
+    SetMicros(std::min(Micros(policy->initial_interval()), kMost) * kMaximumFactor, policy->mutable_maximum_interval());
   }
 }
 
-void CompareField(const BoundField& bound, const Message& command, const Message& event,
-                  const std::function<void(FieldDifference)>& report) {
-  const FieldRow& row = *bound.row;
-  if (SameValue(command, bound.command, event, bound.event)) return;
-  // What a command leaves open the server fills in from its defaults (spec 04 section 5: we set everything ourselves).
-  if (row.rule == Rule::kServerDefault && IsUnset(command, bound.command)) return;
-  if (row.rule == Rule::kName && IsUnset(command, bound.command)) return;
-  const std::string name = CamelName(row.field);
-  if (bound.command->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !bound.command->is_repeated()) {
-    const Message& left = command.GetReflection()->GetMessage(command, bound.command);
-    const Message& right = event.GetReflection()->GetMessage(event, bound.event);
-    if (row.rule == Rule::kName) {
-      const FieldDescriptor* inner = FieldNamed(left.GetDescriptor(), "name");
-      if (ValueText(left, inner) == ValueText(right, inner)) return;
-      report({name, row.grade, ValueText(right, inner), ValueText(left, inner)});
-      return;
-    }
-    const bool leaf = dynamic_cast<const Payloads*>(&left) != nullptr || dynamic_cast<const Payload*>(&left) != nullptr ||
-                      dynamic_cast<const google::protobuf::Duration*>(&left) != nullptr;
-    if (!leaf) return ReportSubfields(name, row, left, right, report);
-  }
-  report({name, row.grade, ValueText(event, bound.event), ValueText(command, bound.command)});
+ActivityCommand Filled(const ActivityCommand& command, const FieldContext& context) {
+  ActivityCommand filled = command;
+  const ActivityTimeouts timeouts = Filled(TimeoutsOf(command), context);
+  SetMicros(timeouts.schedule_to_close, filled.mutable_schedule_to_close_timeout());
+  SetMicros(timeouts.schedule_to_start, filled.mutable_schedule_to_start_timeout());
+  SetMicros(timeouts.start_to_close, filled.mutable_start_to_close_timeout());
+  SetMicros(timeouts.heartbeat, filled.mutable_heartbeat_timeout());
+  FillRetryDefaults(filled.mutable_retry_policy());
+  return filled;
+}
+
+bool SameTimeouts(const ActivityCommand& command, const ActivityEvent& event, const FieldContext& context) {
+  const ActivityTimeouts given = TimeoutsOf(command), recorded = TimeoutsOf(event);
+  return recorded == given || recorded == Filled(given, context);
+}
+
+bool SameRetry(const RetryPolicy& command, const RetryPolicy& event) {
+  return Micros(command.initial_interval()) == Micros(event.initial_interval()) &&
+         Micros(command.maximum_interval()) == Micros(event.maximum_interval()) &&
+         command.backoff_coefficient() == event.backoff_coefficient() && command.maximum_attempts() == event.maximum_attempts() &&
+         std::ranges::equal(command.non_retryable_error_types(), event.non_retryable_error_types());
+}
+
+// The common case of the common command, without reflection; whatever is not plainly equal goes through the tables.
+bool PlainlyEqual(const ActivityCommand& command, const ActivityEvent& event, const FieldContext& context) {
+  return command.activity_type().name() == event.activity_type().name() && SamePayloads(command.input(), event.input()) &&
+         command.task_queue().name() == event.task_queue().name() && !command.has_header() && event.header().fields().empty() &&
+         !command.has_priority() && !event.has_priority() && SameTimeouts(command, event, context) && command.has_retry_policy() &&
+         SameRetry(command.retry_policy(), event.retry_policy());
+}
+
+// --- local activities ----------------------------------------------------------------------------------------------------
+
+// A local activity is a marker to the server; to people it is an activity, and its fields are compared as such.
+void CompareLocalActivity(const MarkerCommand& command, const MarkerEvent& event, const BoundField& details, const Report& report) {
+  const auto actual = ReadLocalActivityMarker(command), expected = ReadLocalActivityMarker(event);
+  const bool readable = actual.has_value() && expected.has_value();
+  const bool other_type = readable && actual->activity_type != expected->activity_type;
+  if (other_type) report({"activityType", kChanging, expected->activity_type, actual->activity_type});
+  const Report renamed = [&](FieldDifference difference) {
+    if (difference.field == "details." + std::string(kDataKey) && other_type) return;
+    if (difference.field == "details." + std::string(kInputDigestKey)) difference.field = "input";
+    if (difference.field == "details." + std::string(kResultKey)) difference.field = "result";
+    report(std::move(difference));
+  };
+  ReportValue("details", *details.row, {command, details.command, event, details.event}, renamed);
 }
 
 }  // namespace
@@ -438,6 +607,16 @@ CommandIdentity IdentityOf(const HistoryEvent& event) {
 }
 
 bool SameIdentity(const Command& command, const HistoryEvent& event) {
+  // The two most frequent kinds without a look-up.
+  if (command.command_type() == COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK) {
+    return event.event_type() == EVENT_TYPE_ACTIVITY_TASK_SCHEDULED &&
+           command.schedule_activity_task_command_attributes().activity_id() ==
+               event.activity_task_scheduled_event_attributes().activity_id();
+  }
+  if (command.command_type() == COMMAND_TYPE_START_TIMER) {
+    return event.event_type() == EVENT_TYPE_TIMER_STARTED &&
+           command.start_timer_command_attributes().timer_id() == event.timer_started_event_attributes().timer_id();
+  }
   const BoundKind* kind = KindOfCommand(command.command_type());
   if (kind == nullptr || kind->row->event_type != event.event_type()) return false;
   if (kind->command_id == nullptr) return SpecialId(command) == SpecialId(event);
@@ -451,13 +630,28 @@ bool SameIdentity(const Command& command, const HistoryEvent& event) {
          right.GetReflection()->GetStringReference(right, kind->event_id, &right_scratch);
 }
 
-void CompareFields(const Command& command, const HistoryEvent& event,
-                   const std::function<void(FieldDifference)>& report) {
+void CompareFields(const Command& command, const HistoryEvent& event, const FieldContext& context, const Report& report) {
   const BoundKind* kind = KindOfCommand(command.command_type());
   LOCKSTEP_CHECK(kind != nullptr && kind->row->event_type == event.event_type(), "identities differ");
   const Message& left = Attributes(command, kind->command_attributes);
   const Message& right = Attributes(event, kind->event_attributes);
-  for (const BoundField& field : kind->fields) CompareField(field, left, right, report);
+  std::optional<ActivityCommand> filled;
+  if (command.command_type() == COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK) {
+    if (PlainlyEqual(command.schedule_activity_task_command_attributes(), event.activity_task_scheduled_event_attributes(), context)) {
+      return;
+    }
+    filled = Filled(command.schedule_activity_task_command_attributes(), context);
+  }
+  const bool local = command.command_type() == COMMAND_TYPE_RECORD_MARKER &&
+                     command.record_marker_command_attributes().marker_name() == kLocalActivityMarker;
+  for (const BoundField& field : kind->fields) {
+    if (local && field.row->field == "details") {
+      CompareLocalActivity(command.record_marker_command_attributes(), event.marker_recorded_event_attributes(), field, report);
+      continue;
+    }
+    ReportValue(CamelName(field.row->field), *field.row, {left, field.command, right, field.event, filled ? &*filled : nullptr},
+                report);
+  }
 }
 
 std::string EventTypeName(int event_type) {
@@ -474,6 +668,17 @@ std::string EventTypeName(int event_type) {
     }
   }
   return text;
+}
+
+std::string StepIdOf(const HistoryEvent& event) {
+  if (event.event_type() == EVENT_TYPE_ACTIVITY_TASK_SCHEDULED) {
+    return StepIdOf(event.activity_task_scheduled_event_attributes().activity_id());
+  }
+  if (event.event_type() != EVENT_TYPE_MARKER_RECORDED) return {};
+  const auto& marker = event.marker_recorded_event_attributes();
+  if (marker.marker_name() != kLocalActivityMarker) return {};
+  const auto data = ReadLocalActivityMarker(marker);
+  return data ? StepIdOf(data->activity_id) : std::string();
 }
 
 std::string StepIdOf(std::string_view activity_id) {

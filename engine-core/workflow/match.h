@@ -31,19 +31,28 @@ CommandIdentity IdentityOf(const HistoryEvent& event);
 // The same question without making strings.
 bool SameIdentity(const Command& command, const HistoryEvent& event);
 
+// What a server had to go by when it filled in what a command left open.
+struct FieldContext {
+  int64_t workflow_run_timeout_ms = 0;  // 0: none
+};
 struct FieldDifference {
-  std::string field;  // `input`, `retryPolicy.maximumAttempts`
+  // Attribute path in protobuf JSON spelling: `input`, `retryPolicy.maximumAttempts`, `details.data`. A local activity's
+  // marker has `activityType`, `input` (its digest) and `result` in place of the details that hold them.
+  std::string field;
   Grade grade;
   std::string expected;  // from the event
   std::string actual;    // from the command
 };
-// Calls `report` for each differing field; the identities must be equal.
-void CompareFields(const Command& command, const HistoryEvent& event,
+// Calls `report` for each differing field; the identities must be equal. What a command leaves open and the server fills in
+// (time-outs, the default retry policy) is no difference, and neither is what the server caps.
+void CompareFields(const Command& command, const HistoryEvent& event, const FieldContext& context,
                    const std::function<void(FieldDifference)>& report);
 
 // `ActivityTaskScheduled` for 10; `EventType99` for a number this build does not know.
 std::string EventTypeName(int event_type);
 // Step id inside an activity id of spec 04 section 5.1 (`step/<stepId>/<n>`, `event/<type>/<stepId or RUN>/<n>`), else empty.
 std::string StepIdOf(std::string_view activity_id);
+// Of an event that records an activity or a local activity.
+std::string StepIdOf(const HistoryEvent& event);
 
 }  // namespace lockstep::workflow

@@ -1,4 +1,5 @@
-// The random numbers of an execution: xoshiro256** (Blackman and Vigna), its 256 bits of state being SHA-256 of the run id.
+// The random numbers of an execution: xoshiro256** (Blackman and Vigna), its 256 bits of state being SHA-256 of
+// `lockstep-random|` and the run id, as four big-endian words.
 // The algorithm is part of the contract (spec 04, RT3): recorded histories hold values that came from it.
 #pragma once
 

@@ -15,6 +15,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -33,14 +34,18 @@ namespace lockstep::workflow {
 // A scope of cancellation. Members are cancelled in the order they joined.
 struct ScopeState : std::enable_shared_from_this<ScopeState> {
   bool cancelled = false;
-  std::map<uint64_t, std::function<void()>> members;
+  // Each is told the line that cancelled; line 0 when the cancellation came from outside.
+  std::map<uint64_t, std::function<void(std::source_location)>> members;
   std::vector<std::weak_ptr<ScopeState>> children;
 
   std::shared_ptr<ScopeState> MakeChild();
-  void Cancel();
+  void Cancel(std::source_location where);
 };
 
 namespace internal {
+
+// Thrown out of a wf:: call once the workflow task has gone on for too long; nothing of the API catches it.
+struct Spinning {};
 
 // What a machine tells the code when it ends: an event of the history, or a local activity's outcome, or that its scope was
 // cancelled (neither).
@@ -84,10 +89,20 @@ struct Issued {
   std::source_location where;
 };
 
+// The predicate lives in the frame that waits.
 struct Condition {
-  std::function<bool()> predicate;
+  const std::function<bool()>* predicate = nullptr;
   PromiseBase* waiter = nullptr;
-  bool cancelled = false;
+};
+
+// What code called by the runtime may do. Signal handlers change state only, predicates and query handlers not even that
+// (spec 04 section 7); a breach would pass unseen here and break the replay of another build.
+enum class Allowed : uint8_t { kEverything, kNoCommands, kReadOnly };
+
+struct RecordedVersion {
+  int version = 0;
+  bool attribute_updated = true;  // older histories of other SDKs have the marker alone
+  const HistoryEvent* event = nullptr;
 };
 
 class Runtime final : public Execution {
@@ -105,7 +120,7 @@ class Runtime final : public Execution {
   std::vector<Command> TakeCommands() override;
   std::vector<LocalActivityRequest> TakeLocalActivityRequests() override;
   std::vector<std::string> TakeLocalActivityCancellations() override;
-  bool HasPendingLocalActivities() const override { return !pending_local_.empty(); }
+  bool HasPendingLocalActivities() const override { return !pending_local_.empty() && !Over(); }
   void ResolveLocalActivity(LocalActivityOutcome outcome) override;
   Result<std::unique_ptr<Payloads>> Query(std::string_view name, const Payloads& args) override;
   bool closed() const override { return closed_; }
@@ -135,11 +150,16 @@ class Runtime final : public Execution {
                  std::shared_ptr<ScopeState> scope = nullptr);
   Machine* RequestLocal(std::unique_ptr<LocalActivityState> local, std::string id, std::source_location where,
                         std::function<void(const MachineOutcome&)> resolve);
-  void CancelMachine(Machine* machine) { Step(machine, MachineInput::kCancel, nullptr, nullptr); }
+  void CancelMachine(Machine* machine, std::source_location where);
   uint64_t AddCondition(Condition condition);
-  void RemoveCondition(uint64_t key) { conditions_.erase(key); }
-  Condition* FindCondition(uint64_t key);
+  // False when it was met before: its waiter is on the way already.
+  bool RemoveCondition(uint64_t key) { return conditions_.erase(key) > 0; }
   std::string NextId(CommandKind kind) { return std::to_string(++sequence_[static_cast<size_t>(kind)]); }
+  bool Holds(const std::function<bool()>& predicate);
+  // Counts progress; throws Spinning past the limit of one workflow task.
+  void CountStep();
+  void NoteSpawnedDone() { ++spawned_done_; }
+  void NoteSpawnedThrew() { BreakWithCurrentException(); }
   void NoteLocation(std::source_location where);
   int GetVersion(std::string_view change_id, int min, int max, std::source_location where);
   Json SideEffect(const std::function<Json()>& produce, std::source_location where);
@@ -147,7 +167,7 @@ class Runtime final : public Execution {
   void SetDefaultSignalHandler(std::function<void(std::string_view, const Payloads&)> handler);
   void SetQueryHandler(std::string_view name, std::function<Result<Json>(const Json::Array&)> handler);
   void UpsertAttributes(const std::vector<std::pair<std::string, Json>>& attributes, std::source_location where);
-  Random& random() { return random_; }
+  Random& random();
   UnixMillis now() const { return now_; }
   const WorkflowInfo& info() const { return info_; }
   bool replaying() const { return replaying_; }
@@ -155,6 +175,9 @@ class Runtime final : public Execution {
   uint64_t NextScopeKey() { return ++scope_key_; }
 
  private:
+  bool Over() const { return closed_ || broken_ != nullptr || diverged_; }
+  // Throws std::logic_error where the code may not do `what`.
+  void Require(Allowed least, std::string_view what) const;
   void StartFirst(const HistoryEvent& event);
   void LoadLookahead(const TaskSlice& slice);
   void ApplyEvent(const HistoryEvent& event);
@@ -163,25 +186,29 @@ class Runtime final : public Execution {
   bool EvaluateConditions();
   void ResumeNext();
   void FinishRoot();
+  void SweepSpawned();
+  void Close();
   void ReplayLocalActivities();
   void Step(Machine* machine, MachineInput input, const HistoryEvent* event, const LocalActivityOutcome* local);
   void ApplyEffects(Machine* machine, const Transition& row, const MachineOutcome& outcome);
   void EmitCancel(Machine* machine);
   void EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outcome);
-  void StartBackOff(Machine* machine, int64_t millis);
+  void StartBackOff(Machine* machine, const LocalActivityOutcome& outcome);
   void Withdraw(Machine* machine);
   void JoinScope(Machine* machine, const std::shared_ptr<ScopeState>& scope);
   void LeaveScope(Machine* machine);
   void Break(std::string code, std::string message);
   void BreakWithCurrentException();
+  void ReportSpinning();
   void Report(Divergence divergence);
   Divergence Describe(DivergenceKind kind, const HistoryEvent* event, const Issued* issued) const;
 
   // Matching of the open task's commands with what the history recorded.
-  struct MatchState;
   void Pair(const Issued& issued, const HistoryEvent& event, const HistoryEvent& completed);
   void ReportMisalignment(std::span<const Issued* const> issued, std::span<const HistoryEvent* const> recorded,
                           const HistoryEvent& completed, const Issued* before);
+  void ReportSurplus(const Issued& issued, const CommandIdentity& identity, const HistoryEvent& completed);
+  const HistoryEvent* RecordedLater(const Command& command) const;
 
   const WorkflowRegistry& registry_;
   ExecutionIdentity identity_;
@@ -194,10 +221,16 @@ class Runtime final : public Execution {
   bool started_ = false;
   bool closed_ = false;
   bool diverged_ = false;
+  bool skipped_ = false;  // the open task was not run: an earlier one diverged or broke
+  Allowed allowed_ = Allowed::kEverything;
+  FieldContext field_context_;
   std::unique_ptr<temporal::api::failure::v1::Failure> broken_;
   std::vector<Divergence> divergences_;
 
+  std::unique_ptr<std::byte[]> command_block_;  // what the arena starts with after each reset
   std::unique_ptr<google::protobuf::Arena> command_arena_;
+  std::shared_ptr<const std::vector<const HistoryEvent*>> history_commands_;  // of the cut that the open task came from
+  int64_t task_end_id_ = 0;                                                  // last event of the task being matched
   std::vector<Issued> issued_;
   std::vector<std::unique_ptr<Machine>> machines_;
   std::unordered_map<int64_t, Machine*> by_event_id_;  // found by key only, never walked
@@ -209,8 +242,9 @@ class Runtime final : public Execution {
   std::vector<std::string> local_cancellations_;
   std::deque<const HistoryEvent*> recorded_local_;  // markers of the task being replayed, in order
   const HistoryEvent* replayed_marker_ = nullptr;   // the one whose outcome is being handed in
-  std::map<std::string, int, std::less<>> recorded_versions_;
+  std::map<std::string, RecordedVersion, std::less<>> recorded_versions_;
   std::map<std::string, int, std::less<>> versions_;
+  std::set<std::string, std::less<>> versions_out_of_range_;  // each is reported once
   std::map<int64_t, Json> recorded_side_effects_;
 
   std::map<std::string, std::function<void(const Payloads&)>, std::less<>> signal_handlers_;
@@ -220,17 +254,17 @@ class Runtime final : public Execution {
 
   std::shared_ptr<ScopeState> root_scope_;
   uint64_t scope_key_ = 0;
+  std::source_location cancelled_at_;  // of the cancellation under way
   std::deque<PromiseBase*> ready_;
   std::map<uint64_t, Condition> conditions_;
   uint64_t next_condition_ = 0;
   PromiseBase* running_ = nullptr;
   uint64_t resumptions_ = 0;
-  std::atomic<const char*> location_file_{nullptr};
-  std::atomic<uint32_t> location_line_{0};
-  std::source_location location_;
+  std::atomic<std::source_location> location_{std::source_location()};  // read by a watchdog on another thread
 
   Payloads input_;
   Task<WorkflowResult> root_;
+  uint64_t spawned_done_ = 0;
   std::list<Task<void>> spawned_;  // destroyed before the arena, after everything that points into frames
 };
 

@@ -24,6 +24,10 @@ const std::array<EventClass, kMaxEventType>& Classes() {
       result[static_cast<size_t>(spec.recorded_event_type)] = kCommand;
       if (spec.cancel_recorded_event_type != 0) result[static_cast<size_t>(spec.cancel_recorded_event_type)] = kCommand;
     }
+    // No code of this runtime issues them, so that a history which has them is reported and not half understood.
+    for (const int type : {EVENT_TYPE_NEXUS_OPERATION_SCHEDULED, EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUESTED}) {
+      result[static_cast<size_t>(type)] = kCommand;
+    }
     for (const int type : {EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EVENT_TYPE_WORKFLOW_TASK_STARTED, EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
                            EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EVENT_TYPE_WORKFLOW_TASK_FAILED}) {
       result[static_cast<size_t>(type)] = kTaskBookkeeping;
@@ -40,21 +44,12 @@ EventClass ClassOf(const HistoryEvent& event) {
 
 bool IsType(const HistoryEvent* event, EventType type) { return event != nullptr && event->event_type() == type; }
 
-// Whether the task that `started` opens left a trace: its next bookkeeping event completes it.
-const HistoryEvent* FindCompletion(std::span<const HistoryEvent* const> events, size_t started_at) {
+// The bookkeeping event that ends the task which `started` opens; nullptr: it is open.
+const HistoryEvent* FindEnd(std::span<const HistoryEvent* const> events, size_t started_at) {
   for (size_t i = started_at + 1; i < events.size(); ++i) {
-    if (ClassOf(*events[i]) != kTaskBookkeeping) continue;
-    return IsType(events[i], EVENT_TYPE_WORKFLOW_TASK_COMPLETED) ? events[i] : nullptr;
+    if (ClassOf(*events[i]) == kTaskBookkeeping) return events[i];
   }
   return nullptr;
-}
-
-bool IsAbandoned(std::span<const HistoryEvent* const> events, size_t started_at) {
-  for (size_t i = started_at + 1; i < events.size(); ++i) {
-    if (ClassOf(*events[i]) != kTaskBookkeeping) continue;
-    return !IsType(events[i], EVENT_TYPE_WORKFLOW_TASK_COMPLETED);
-  }
-  return false;
 }
 
 }  // namespace
@@ -77,20 +72,24 @@ HistoryCut CutHistory(std::span<const HistoryEvent* const> events) {
   HistoryCut cut;
   std::vector<const HistoryEvent*> fresh;                            // not yet given to a task
   std::vector<const HistoryEvent*>* recorded = &cut.head_recorded;  // where command events belong
+  const auto commands = std::make_shared<std::vector<const HistoryEvent*>>();
   for (size_t i = 0; i < events.size(); ++i) {
     const HistoryEvent* event = events[i];
     if (IsType(event, EVENT_TYPE_WORKFLOW_TASK_STARTED)) {
-      if (IsAbandoned(events, i)) continue;
+      const HistoryEvent* end = FindEnd(events, i);
+      if (end != nullptr && !IsType(end, EVENT_TYPE_WORKFLOW_TASK_COMPLETED)) continue;
       TaskSlice& task = cut.tasks.emplace_back();
       task.events = std::move(fresh);
       fresh.clear();
       task.started = event;
-      task.completed = FindCompletion(events, i);
+      task.completed = end;
+      task.history_commands = commands;
       recorded = &task.recorded;
     } else if (IsType(event, EVENT_TYPE_WORKFLOW_TASK_COMPLETED)) {
       if (cut.tasks.empty()) cut.head_completed = event;
     } else if (ClassOf(*event) == kCommand) {
       recorded->push_back(event);
+      commands->push_back(event);
     } else if (IsType(event, EVENT_TYPE_WORKFLOW_TASK_FAILED)) {
       fresh.push_back(event);  // a reset changes the seed of randomness
     } else if (ClassOf(*event) != kTaskBookkeeping) {

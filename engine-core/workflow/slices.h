@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -20,12 +21,15 @@ using HistoryEvent = temporal::api::history::v1::HistoryEvent;
 // One workflow task. Pointers refer to the events given to `CutHistory`.
 struct TaskSlice {
   // Everything new for the code, in history order: signals, resolutions, cancellation, and on the first task the start.
-  // Holds no command event of the task before and no bookkeeping of workflow tasks, but for `started` below.
+  // Holds no command event of the task before and no bookkeeping of workflow tasks, but for failed tasks, since a reset
+  // shows as one.
   std::vector<const HistoryEvent*> events;
   const HistoryEvent* started = nullptr;
   // Set when the history knows how the task ended: the code is replaying, and `recorded` are the events of its commands.
   const HistoryEvent* completed = nullptr;
   std::vector<const HistoryEvent*> recorded;
+  // Command events of all tasks of the cut, in history order: tells a command that moved to another task from a new one.
+  std::shared_ptr<const std::vector<const HistoryEvent*>> history_commands;
 };
 
 struct HistoryCut {

@@ -34,7 +34,8 @@ struct PromiseBase {
 // Makes `next` the running coroutine (its scope becomes the current one) and returns its handle for symmetric transfer.
 std::coroutine_handle<> SwitchTo(PromiseBase* next) noexcept;
 // Starts `child` on behalf of `parent`: it inherits the scope unless it already has one.
-std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent) noexcept;
+// Throws when the workflow task has gone on for too long.
+std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent);
 
 struct FinalAwaiter {
   bool await_ready() const noexcept { return false; }
@@ -103,7 +104,7 @@ class [[nodiscard]] Task {
     std::coroutine_handle<promise_type> task;
     bool await_ready() const noexcept { return task.done(); }
     template <typename Promise>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) const noexcept {
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) const {
       return internal::StartChild(&task.promise(), &awaiting.promise());
     }
     T await_resume() const { return task.promise().Take(); }

@@ -25,7 +25,8 @@ std::coroutine_handle<> SwitchTo(PromiseBase* next) noexcept {
   return next->self;
 }
 
-std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent) noexcept {
+std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent) {
+  Runtime::Current().CountStep();
   child->continuation = parent;
   if (!child->scope) child->scope = parent->scope;
   return SwitchTo(child);
@@ -115,7 +116,7 @@ ActivityOutcome LocalOutcomeOf(const MachineOutcome& outcome) {
 
 // Joins the current scope for as long as it waits; being cancelled there wakes the waiter.
 struct ConditionAwaiter {
-  std::function<bool()> predicate;
+  const std::function<bool()>& predicate;
   uint64_t key = 0;
   bool cancelled = false;
   uint64_t scope_key = 0;
@@ -126,17 +127,18 @@ struct ConditionAwaiter {
       cancelled = true;
       return true;
     }
-    return predicate();
+    return Runtime::Current().Holds(predicate);
   }
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise> awaiting) {
     Runtime& runtime = Runtime::Current();
     PromiseBase* waiter = &awaiting.promise();
-    key = runtime.AddCondition({std::move(predicate), waiter, false});
+    key = runtime.AddCondition({&predicate, waiter});
     scope_key = runtime.NextScopeKey();
-    scope->members[scope_key] = [this, waiter] {
+    scope->members[scope_key] = [this, waiter](Location) {
+      // Met before in the same round: then the condition wins, and its waiter must not be resumed twice.
+      if (!Runtime::Current().RemoveCondition(key)) return;
       cancelled = true;
-      Runtime::Current().RemoveCondition(key);
       Runtime::Current().MakeReady(waiter);
     };
   }
@@ -146,12 +148,24 @@ struct ConditionAwaiter {
   }
 };
 
+struct YieldAwaiter {
+  bool await_ready() const { return false; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> awaiting) const {
+    Runtime::Current().MakeReady(&awaiting.promise());
+  }
+  void await_resume() const {}
+};
+
 Task<void> GuardedSpawn(Task<void> body) {
   try {
     co_await body;
   } catch (const Cancelled&) {
     // A task in a cancelled scope has nothing more to say.
+  } catch (...) {
+    Runtime::Current().NoteSpawnedThrew();
   }
+  Runtime::Current().NoteSpawnedDone();
 }
 
 }  // namespace
@@ -208,7 +222,10 @@ Future<ActivityOutcome> local_activity(std::string_view type, Payloads input, Lo
   return Future<ActivityOutcome>(std::move(state));
 }
 
-UnixMillis now() { return Runtime::Current().now(); }
+UnixMillis now() {
+  Runtime::Current().CountStep();
+  return Runtime::Current().now();
+}
 
 Future<bool> timer(int64_t millis, Location where) {
   Runtime& runtime = Runtime::Current();
@@ -235,22 +252,29 @@ Task<void> sleep(int64_t millis, Location where) {
 Task<void> wait_until(std::function<bool()> predicate, Location where) {
   Runtime& runtime = Runtime::Current();
   runtime.NoteLocation(where);
-  ConditionAwaiter awaiter{std::move(predicate), 0, false, 0, runtime.CurrentScope()};
-  co_await awaiter;
+  // Others may run between the round that found it true and this coroutine's turn, and undo it: then wait on.
+  do {
+    ConditionAwaiter awaiter{predicate, 0, false, 0, runtime.CurrentScope()};
+    co_await awaiter;
+    runtime.NoteLocation(where);
+  } while (!runtime.Holds(predicate));
 }
 
 Task<bool> wait_until(std::function<bool()> predicate, int64_t millis, Location where) {
-  if (predicate()) co_return true;
+  Runtime& runtime = Runtime::Current();
+  runtime.NoteLocation(where);
+  if (runtime.Holds(predicate)) co_return true;
   CancelScope scope;
   Future<bool> fired = co_await scope.run([](int64_t length, Location line) -> Task<Future<bool>> {
     co_return timer(length, line);
   }(millis, where));
-  const std::function<bool()> holds = predicate;
   co_await wait_until([&fired, &predicate] { return predicate() || fired.ready(); }, where);
-  const bool met = holds();
-  if (!fired.ready()) scope.cancel();
+  const bool met = runtime.Holds(predicate);
+  if (!fired.ready()) scope.cancel(where);
   co_return met;
 }
+
+Task<void> yield() { co_await YieldAwaiter{}; }
 
 void spawn(Task<void> task) { Runtime::Current().Spawn(GuardedSpawn(std::move(task))); }
 
@@ -260,7 +284,10 @@ Task<void> detached(Task<void> body) {
 }
 
 CancelScope::CancelScope() : state_(Runtime::Current().CurrentScope()->MakeChild()) {}
-void CancelScope::cancel() { state_->Cancel(); }
+void CancelScope::cancel(Location where) {
+  Runtime::Current().NoteLocation(where);
+  state_->Cancel(where);
+}
 bool CancelScope::cancelled() const { return state_->cancelled; }
 bool scope_cancelled() { return Runtime::Current().CurrentScope()->cancelled; }
 

@@ -160,6 +160,9 @@ Task<void> wait_until(std::function<bool()> predicate, Location where = Location
 // False when `millis` passed first. Condition and timer met in one task: the condition wins.
 Task<bool> wait_until(std::function<bool()> predicate, int64_t millis, Location where = Location::current());
 
+// Lets everything that is ready now go first. Issues nothing.
+Task<void> yield();
+
 // --- concurrency ---------------------------------------------------------------------------------------------------------
 // Runs beside the caller, in the caller's scope. What it throws breaks the workflow task, but for Cancelled.
 void spawn(Task<void> task);
@@ -196,7 +199,7 @@ class CancelScope {
     body.promise()->scope = state_;
     co_return co_await body;
   }
-  void cancel();
+  void cancel(Location where = Location::current());
   bool cancelled() const;
 
  private:
@@ -240,7 +243,7 @@ void upsert_attributes(const std::vector<std::pair<std::string, Json>>& attribut
 void upsert_memo(const Json& memo, Location where = Location::current());
 
 struct WorkflowInfo {
-  std::string namespace_name;
+  std::string namespace_name;  // empty in a replay from a bare history: not for data
   std::string workflow_id;
   std::string run_id;
   std::string first_run_id;

@@ -1,0 +1,47 @@
+# The front door. `make verify` on a bare Debian 12 installs what is missing, builds, and replays every recorded history.
+JOBS ?= $(shell nproc)
+BUILD := build
+
+.PHONY: help bootstrap configure build verify test sanitize bench lint docs clean setup-hooks fixtures
+
+help:
+	@echo "make verify     install what is missing, build, replay every history under fixtures/histories"
+	@echo "make test       every test: unit, property, end to end, sanitizers, fuzz targets"
+	@echo "make build      the programs, in build/bin"
+	@echo "make bench      benchmarks"
+	@echo "make lint       formatting and dependency rules"
+	@echo "make fixtures   record the histories of fixtures/histories anew (needs minutes)"
+
+bootstrap:
+	@tools/bootstrap
+
+configure: bootstrap
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset default
+
+build: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target lockstep
+
+verify: build
+	@$(BUILD)/bin/lockstep replay fixtures/histories
+
+test: configure
+	@tools/run-tests
+
+sanitize: bootstrap
+	@[ -f $(BUILD)/sanitize/build.ninja ] || cmake --preset sanitize
+	@cmake --build $(BUILD)/sanitize -j $(JOBS)
+	@ctest --test-dir $(BUILD)/sanitize -j $(JOBS) --output-on-failure
+
+bench: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target lockstep benchmarks
+	@tools/run-benchmarks
+
+lint: configure
+	@$(BUILD)/venv/bin/python tools/check_dependencies.py
+	@tools/check-format
+
+fixtures: build
+	@$(BUILD)/venv/bin/python tools/record_fixtures.py
+
+clean:
+	@rm -rf $(BUILD)

@@ -1,0 +1,131 @@
+// `lockstep record`: runs plans on a real Temporal server and writes record directories.
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "cli/command.h"
+#include "engine-core/base/files.h"
+#include "replay/record/recorder.h"
+
+namespace lockstep::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::vector<std::string> plans;
+  std::string out;
+  std::string temporal;
+  bool dev_server = false;
+  std::string script;
+  std::string state;
+  std::string config;
+  std::string name_space = "default";
+  bool test_kinds = false;
+  bool external_worker = false;
+  bool replace = false;
+  std::vector<std::string> pins;
+  int64_t timeout_s = 600;
+  service::RunScope scope;
+  Output output;
+};
+
+Result<replay::RunScript> LoadScript(const std::string& path) {
+  if (path.empty()) return replay::RunScript();
+  LOCKSTEP_ASSIGN(const std::string text, ReadFile(path, 1 << 20));
+  const auto json = ParseJson(text);
+  if (!json) return Fail("SCRIPT_INVALID", path + ": " + json.error().message);
+  auto script = replay::ParseRunScript(*json);
+  if (!script) return Fail("SCRIPT_INVALID", path + ": " + script.error().message);
+  return script;
+}
+
+Json SummaryJson(const std::string& plan, const replay::RecordedRun& run) {
+  return Json::MakeObject({{"plan", plan},
+                           {"record", run.directory.string()},
+                           {"runId", run.run_id},
+                           {"status", run.status},
+                           {"snapshotHash", run.snapshot_hash},
+                           {"outcomeHash", run.outcome_hash},
+                           {"executions", run.executions},
+                           {"events", run.events},
+                           {"engineEvents", run.engine_events}});
+}
+
+int RunRecord(const Options& options) {
+  WatchSignals();
+  if (options.dev_server == !options.temporal.empty()) {
+    return Report(Error("USAGE", "expected exactly one of --dev-server and --temporal HOST:PORT"));
+  }
+  const auto pins = ParseVersionPins(options.pins);
+  if (!pins) return Report(pins.error());
+  const auto script = LoadScript(options.script);
+  if (!script) return Report(script.error());
+  std::vector<std::string> plans;
+  for (const std::string& plan : options.plans) {
+    auto bytes = ReadFile(plan, 16 << 20);
+    if (!bytes) return Report(bytes.error());
+    plans.push_back(std::move(*bytes));
+  }
+  Progress progress;
+  replay::RecorderOptions recorder_options;
+  recorder_options.program = OwnProgram();
+  recorder_options.temporal_address = options.temporal;
+  recorder_options.namespace_name = options.name_space;
+  recorder_options.venv = BuildVenv();
+  recorder_options.home = options.state;
+  if (!options.config.empty()) recorder_options.worker_config = fs::absolute(options.config);
+  recorder_options.own_worker = !options.external_worker;
+  recorder_options.test_kinds = options.test_kinds;
+  recorder_options.scope = options.scope;
+  recorder_options.version_pins = *pins;
+  recorder_options.run_timeout_ms = options.timeout_s * 1000;
+  recorder_options.interrupt = &interrupted;
+  recorder_options.progress = [&](const std::string& line) { progress.Show(line); };
+  auto recorder = replay::Recorder::Open(recorder_options);
+  if (!recorder) return Report(recorder.error());
+  Json all = Json::MakeArray();
+  std::string text;
+  for (size_t i = 0; i < plans.size(); ++i) {
+    const fs::path directory = plans.size() == 1 ? fs::path(options.out) : fs::path(options.out) / fs::path(options.plans[i]).stem();
+    const auto run = (*recorder)->Record(plans[i], *script, directory, options.replace);
+    if (!run) return Report(run.error());
+    all.Push(SummaryJson(options.plans[i], *run));
+    text += directory.string() + ": run " + run->run_id + " " + run->status + ", " + std::to_string(run->events) + " events in " +
+            std::to_string(run->executions) + (run->executions == 1 ? " execution" : " executions") + ", snapshot " + run->snapshot_hash +
+            ", outcome " + run->outcome_hash + "\n";
+  }
+  progress.Show("");
+  return options.output.Write(options.output.json() ? PrettyJson(all) : text, kExitOk);
+}
+
+}  // namespace
+
+void AddRecord(CLI::App* app, Run* run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("record", "Run plans on a real Temporal server and keep what happened");
+  command->add_option("PLAN", options->plans, "Plan files")->required();
+  command->add_option("--out", options->out, "Record directory; with several plans a folder that gets one each")->required();
+  command->add_option("--temporal", options->temporal, "Server to use, HOST:PORT");
+  command->add_flag("--dev-server", options->dev_server, "Start a Temporal development server on a free port and stop it afterwards");
+  command->add_option("--script", options->script, "Signals and mishaps during the run (docs/record.md)");
+  command->add_option("--config", options->config, "Worker configuration: programs, connections and hosts that steps may use");
+  command->add_option("--state", options->state, "State folder to use and keep (default: a temporary one)");
+  command->add_option("--namespace", options->name_space, "Temporal namespace")->capture_default_str();
+  command->add_option("--tenant", options->scope.tenant_id, "Tenant")->capture_default_str();
+  command->add_option("--project", options->scope.project_id, "Project")->capture_default_str();
+  command->add_option("--environment", options->scope.environment_id, "Environment")->capture_default_str();
+  command->add_flag("--test-kinds", options->test_kinds, "Allow step kinds that exist for tests only (fail)");
+  command->add_flag("--external-worker", options->external_worker, "Start no worker: others serve the queues, with the same --state");
+  command->add_flag("--replace", options->replace, "Overwrite an existing record");
+  command->add_option("--as-of", options->pins, "CHANGE=VERSION: record as a build before that change would (-1: without its gate)");
+  command->add_option("--timeout", options->timeout_s, "Seconds to wait for a run")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--format", options->output.format, "How the summary is written")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  command->footer("Each record is replayed before it is written: a run that this build cannot replay is an error (exit code 1).\n"
+                  "Examples:\n"
+                  "  lockstep record plan.json --out fixtures/histories/my-plan --dev-server\n"
+                  "  lockstep record plan.json --out rec --temporal 127.0.0.1:7233 --script pause.json --config worker.yaml");
+  command->callback([options, run] { *run = [options] { return RunRecord(*options); }; });
+}
+
+}  // namespace lockstep::cli

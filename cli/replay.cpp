@@ -1,0 +1,92 @@
+// `lockstep replay`: replays histories and record directories against this build.
+#include <cstdlib>
+#include <memory>
+
+#include "cli/command.h"
+#include "engine-core/interpreter/plan_run.h"
+#include "engine-core/workflow/registry.h"
+#include "replay/record/record.h"
+#include "replay/session/batch.h"
+
+namespace lockstep::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> paths;
+  unsigned jobs = 0;
+  int64_t stop_at = 0;
+  int64_t deadlock_ms = 2'000;
+  bool compare_snapshots = true;
+  bool strict = false;
+  bool update = false;
+  Output output;
+};
+
+// Takes over the lines and snapshots of this build into records whose commands it reproduces.
+Status UpdateRecord(const replay::ReplayReport& report) {
+  if (!report.record || report.error || workflow::WorstGrade(report.divergences) == workflow::Grade::kCommandChanging) return {};
+  LOCKSTEP_ASSIGN(replay::Record record, replay::ReadRecord(report.path, {.artifacts = true}));
+  record.commands.clear();
+  for (size_t execution = 0; execution < report.command_rows.size(); ++execution) {
+    for (const replay::CommandRow& row : report.command_rows[execution]) {
+      record.commands.push_back({static_cast<int>(execution) + 1, row.task_started_id, row.event_id, row.identity, row.digest, row.where});
+    }
+  }
+  return replay::WriteRecord(record, report.path, true);
+}
+
+int RunReplay(const Options& options) {
+  workflow::WorkflowRegistry registry;
+  interpreter::RegisterInterpreter(&registry);
+  const auto inputs = replay::FindHistories(options.paths);
+  if (!inputs) return Report(inputs.error());
+  Progress progress;
+  replay::BatchOptions batch;
+  batch.registry = &registry;
+  batch.jobs = options.jobs;
+  batch.stop_at_seq = options.stop_at;
+  batch.compare_snapshots = options.compare_snapshots;
+  batch.deadlock_limit_ms = options.deadlock_ms;
+  batch.progress = [&](size_t done, size_t total, const replay::ReplayReport&) {
+    progress.Show("replayed " + std::to_string(done) + " of " + std::to_string(total));
+  };
+  const replay::BatchResult result = replay::RunBatch(*inputs, batch);
+  progress.Show("");
+  if (options.update) {
+    for (const replay::ReplayReport& report : result.reports) {
+      if (const Status updated = UpdateRecord(report); !updated) return Report(updated.error());
+    }
+  }
+  for (const replay::ReplayReport& report : result.reports) {
+    if (report.error) progress.Say("lockstep: " + report.error->ToString());
+  }
+  const int code = options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(result, options.strict))
+                                                              : replay::RenderText(result, options.strict, options.output.color()),
+                                        replay::ExitCode(result, options.strict));
+  // Code that never yields still holds its thread; nothing can be waited for.
+  if (result.abandoned_threads) std::_Exit(code);
+  return code;
+}
+
+}  // namespace
+
+void AddReplay(CLI::App* app, Run* run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("replay", "Replay recorded histories against this build and compare everything");
+  command->add_option("PATH", options->paths, "Histories, record directories, or folders of them; - reads standard input")->required();
+  command->add_option("--jobs,-j", options->jobs, "Histories replayed at once (default: one a core)")->check(CLI::Range(1, 256));
+  command->add_flag("--compare-snapshots,!--no-compare-snapshots", options->compare_snapshots, "Compare snapshots as well (default)");
+  command->add_option("--stop-at", options->stop_at, "Stop when the engine's event log has reached this runSeq")->check(CLI::PositiveNumber);
+  command->add_flag("--strict", options->strict, "Drift of retry and time-out numbers counts as divergence");
+  command->add_flag("--update", options->update, "Take over source lines of this build into records that it reproduces");
+  command->add_option("--deadlock-ms", options->deadlock_ms, "Report code that runs longer without yielding (0: never)")->capture_default_str();
+  options->output.AddOptions(command);
+  command->footer("Histories are JSON (both enum spellings) or protobuf binary, plain, gzip or zstd.\n"
+                  "Examples:\n"
+                  "  lockstep replay fixtures/histories\n"
+                  "  temporal workflow show -w ID --output json | lockstep replay -\n"
+                  "  lockstep replay record/ --strict --format json --out result.json");
+  command->callback([options, run] { *run = [options] { return RunReplay(*options); }; });
+}
+
+}  // namespace lockstep::cli

@@ -1,0 +1,244 @@
+#include "replay/session/engine_log.h"
+
+#include "engine-core/base/sha256.h"
+#include "engine-core/base/time.h"
+#include "engine-core/interpreter/run_input.h"
+#include "engine-core/state/projector.h"
+#include "engine-core/workflow/payload.h"
+#include "replay/compare/json_diff.h"
+
+namespace lockstep::replay {
+namespace {
+
+using workflow::Divergence;
+using workflow::DivergenceKind;
+using workflow::Grade;
+
+// Members that the store assigns, or that only say who wrote the row.
+constexpr const char* kStoreMembers[] = {"runSeq", "persistedAt", "meta"};
+
+Json Comparable(Json event) {
+  for (const char* member : kStoreMembers) {
+    if (const auto it = event.AsObject().find(member); it != event.AsObject().end()) event.AsObject().erase(it);
+  }
+  return event;
+}
+
+// `/payload/error/code` -> `payload.error.code`.
+std::string FieldName(std::string_view pointer) {
+  std::string name;
+  for (const char c : pointer.substr(pointer.empty() ? 0 : 1)) name.push_back(c == '/' ? '.' : c);
+  return name;
+}
+
+// Written by the engine core when a run begins; a bare history does not hold it, and the snapshot needs only its ids.
+state::EventRecord QueuedEvent(const Json& input) {
+  state::EventRecord event;
+  const Json& context = *input.Find("ctx");
+  const Json& plan = *input.Find("planRef");
+  event.event_type = "RunQueued";
+  event.run_id = context.GetString("runId");
+  event.tenant_id = context.GetString("tenantId");
+  event.project_id = context.GetString("projectId");
+  event.environment_id = context.GetString("environmentId");
+  event.plan_id = plan.GetString("planId");
+  event.plan_version = plan.GetString("planVersion");
+  event.run_seq = 1;
+  event.payload = Json::MakeObject({{"approvalRequired", false}});
+  return event;
+}
+
+}  // namespace
+
+EngineLog::EngineLog(std::vector<state::EventRecord> recorded, std::map<int64_t, Json> snapshots)
+    : recorded_snapshots_(std::move(snapshots)), has_record_(true) {
+  for (state::EventRecord& record : recorded) {
+    const int64_t seq = record.run_seq;
+    recorded_.emplace(seq, std::move(record));
+  }
+}
+
+void EngineLog::Begin(const Json& input) {
+  const bool first = input.Find("cursor") == nullptr && input.Find("ctx") != nullptr && input.Find("planRef") != nullptr;
+  if (!first) return;
+  comparable_ = true;
+  if (!has_record_) Project(QueuedEvent(input));
+}
+
+void EngineLog::Observe(const workflow::LocalActivityTrace& trace) {
+  if (trace.result == nullptr) return;
+  const bool append = trace.activity_type == "emitEvents";
+  if (!append && trace.activity_type != "compileRunSnapshot") return;
+  const auto input = workflow::ReadFirstJson(*trace.input);
+  const auto result = workflow::ReadFirstJson(*trace.result);
+  if (!input || !result || !result->is_object()) return;
+  if (append) {
+    ObserveAppend(trace, *input, *result);
+  } else {
+    ObserveSnapshot(trace, *result);
+  }
+}
+
+Divergence EngineLog::Describe(DivergenceKind kind, const workflow::LocalActivityTrace& trace) const {
+  Divergence divergence;
+  divergence.kind = kind;
+  divergence.grade = kind == DivergenceKind::kSnapshotChanged ? Grade::kSnapshotOnly : Grade::kPayloadOnly;
+  divergence.event_id = trace.event_id;
+  divergence.command = "LocalActivity " + std::string(trace.activity_id);
+  divergence.where = workflow::ToSourceLine(trace.where);
+  return divergence;
+}
+
+void EngineLog::ObserveAppend(const workflow::LocalActivityTrace& trace, const Json& input, const Json& result) {
+  const Json* events = input.Find("events");
+  const Json* appended = result.Find("appended");
+  if (events == nullptr || !events->is_array() || appended == nullptr || !appended->is_array()) return;
+  if (events->AsArray().size() != appended->AsArray().size()) {
+    Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
+    divergence.field = "events";
+    divergence.expected = std::to_string(appended->AsArray().size()) + " events";
+    divergence.actual = std::to_string(events->AsArray().size()) + " events";
+    divergences_.push_back(std::move(divergence));
+    explained_.insert(trace.event_id);
+    events_differ_ = true;
+  }
+  const size_t count = std::min(events->AsArray().size(), appended->AsArray().size());
+  for (size_t i = 0; i < count; ++i) {
+    const auto event = state::ParseEventWrite(events->AsArray()[i]);
+    if (!event) {
+      Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
+      divergence.expected = "an event of the catalog";
+      divergence.actual = event.error().message;
+      divergences_.push_back(std::move(divergence));
+      continue;
+    }
+    CompareEvent(trace, *event, appended->AsArray()[i]);
+  }
+  CompareHash(trace, result);
+}
+
+void EngineLog::CompareEvent(const workflow::LocalActivityTrace& trace, const state::EventWrite& event, const Json& appended) {
+  const int64_t seq = appended.GetInt("runSeq");
+  ApplyForeign(seq);
+  produced_.insert(seq);
+  const Json actual = state::ToJson(event);
+  std::vector<Divergence> found;
+  const auto base = [&] {
+    Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
+    divergence.step_id = event.step_id;
+    divergence.command = event.event_type + (event.step_id.empty() ? "" : " " + event.step_id) + " (runSeq " + std::to_string(seq) + ")";
+    return divergence;
+  };
+  if (const auto it = recorded_.find(seq); it != recorded_.end()) {
+    for (const JsonDifference& difference : DiffJson(Comparable(state::ToJson(it->second)), Comparable(actual))) {
+      Divergence divergence = base();
+      divergence.field = FieldName(difference.pointer);
+      divergence.expected = difference.expected;
+      divergence.actual = difference.actual;
+      found.push_back(std::move(divergence));
+    }
+  } else if (!appended.GetBool("idempotent")) {
+    const std::string digest = Sha256Hex(CanonicalJson(actual));
+    if (const std::string recorded = appended.GetString("digest"); !recorded.empty() && recorded != digest) {
+      Divergence divergence = base();
+      divergence.field = "event";
+      divergence.expected = "digest " + recorded;
+      divergence.actual = "digest " + digest + ": " + CanonicalJson(event.payload).substr(0, 200);
+      found.push_back(std::move(divergence));
+    }
+  }
+  if (!found.empty()) {
+    explained_.insert(trace.event_id);
+    events_differ_ = true;
+    for (Divergence& divergence : found) divergences_.push_back(std::move(divergence));
+  }
+  state::EventRecord record;
+  static_cast<state::EventWrite&>(record) = event;
+  record.event_id = appended.GetString("eventId", event.event_id);
+  record.run_seq = seq;
+  record.persisted_at = appended.GetString("persistedAt");
+  Project(record);
+}
+
+// Events that others appended in between (RunQueued, SignalAccepted ...), as the record has them.
+void EngineLog::ApplyForeign(int64_t before_seq) {
+  for (auto it = recorded_.upper_bound(snapshot_.last_event_seq); it != recorded_.end() && it->first < before_seq; ++it) {
+    Project(it->second);
+  }
+}
+
+void EngineLog::Project(const state::EventRecord& record) {
+  if (record.run_seq <= snapshot_.last_event_seq) return;
+  // The harness follows one run: a history that mixes runs is reported by its events, not by an abort.
+  if (!snapshot_.run_id.empty() && record.run_id != snapshot_.run_id) return;
+  state::Project(&snapshot_, record);
+  records_.push_back(record);
+  if (!compare_snapshots_ || !comparable_) return;
+  const auto it = recorded_snapshots_.find(record.run_seq);
+  if (it == recorded_snapshots_.end()) return;
+  for (const JsonDifference& difference : DiffJson(it->second, state::SnapshotJson(snapshot_))) {
+    Divergence divergence;
+    divergence.kind = DivergenceKind::kSnapshotChanged;
+    divergence.grade = Grade::kSnapshotOnly;
+    divergence.command = "snapshot at runSeq " + std::to_string(record.run_seq);
+    divergence.step_id = record.step_id;
+    divergence.field = FieldName(difference.pointer);
+    divergence.expected = difference.expected;
+    divergence.actual = difference.actual;
+    divergences_.push_back(std::move(divergence));
+  }
+}
+
+void EngineLog::CompareHash(const workflow::LocalActivityTrace& trace, const Json& result) {
+  if (!compare_snapshots_ || !comparable_ || events_differ_) return;
+  const std::string recorded = result.GetString("snapshotHash");
+  if (recorded.empty()) return;
+  const std::string actual = state::SnapshotHash(snapshot_);
+  if (recorded == actual) return;
+  Divergence divergence = Describe(DivergenceKind::kSnapshotChanged, trace);
+  divergence.command = "snapshot at runSeq " + std::to_string(snapshot_.last_event_seq);
+  divergence.field = "snapshotHash";
+  divergence.expected = recorded;
+  divergence.actual = actual;
+  divergences_.push_back(std::move(divergence));
+}
+
+void EngineLog::ObserveSnapshot(const workflow::LocalActivityTrace& trace, const Json& result) {
+  if (!compare_snapshots_ || !comparable_ || events_differ_) return;
+  const int64_t seq = result.GetInt("snapshotSeq");
+  ApplyForeign(seq + 1);
+  if (seq != snapshot_.last_event_seq) return;  // others had appended more, and a bare history does not hold that
+  const std::pair<const char*, std::string> hashes[] = {{"snapshotHash", state::SnapshotHash(snapshot_)},
+                                                        {"outcomeHash", state::OutcomeHash(snapshot_)}};
+  for (const auto& [name, actual] : hashes) {
+    const std::string recorded = result.GetString(name);
+    if (recorded.empty() || recorded == actual) continue;
+    Divergence divergence = Describe(DivergenceKind::kSnapshotChanged, trace);
+    divergence.field = name;
+    divergence.expected = recorded;
+    divergence.actual = actual;
+    divergences_.push_back(std::move(divergence));
+  }
+}
+
+void EngineLog::Finish() {
+  if (!has_record_) return;
+  for (const auto& [seq, record] : recorded_) {
+    if (seq <= snapshot_.last_event_seq) continue;
+    // Audit events at the end belong to the engine core; everything else the interpreter should have produced.
+    const bool foreign = record.event_type.starts_with("Signal") || record.event_type == "AlertEscalated";
+    if (!foreign) {
+      Divergence divergence;
+      divergence.kind = DivergenceKind::kEventChanged;
+      divergence.grade = Grade::kPayloadOnly;
+      divergence.step_id = record.step_id;
+      divergence.command = record.event_type + (record.step_id.empty() ? "" : " " + record.step_id) + " (runSeq " + std::to_string(seq) + ")";
+      divergence.expected = "this event";
+      divergences_.push_back(std::move(divergence));
+      events_differ_ = true;
+    }
+  }
+  if (!events_differ_) ApplyForeign(INT64_MAX);
+}
+
+}  // namespace lockstep::replay
