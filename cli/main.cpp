@@ -1,4 +1,6 @@
 // The `lockstep` program: one subcommand a file, no logic of its own.
+#include <cstdio>
+
 #include "cli/command.h"
 
 int main(int argc, char** argv) {
@@ -6,7 +8,14 @@ int main(int argc, char** argv) {
   CLI::App app{"Lockstep proves that workflow code still does what it did: it replays recorded Temporal histories against this\n"
                "build and compares commands, events and snapshots.", "lockstep"};
   app.set_version_flag("--version", "lockstep " LOCKSTEP_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    const CLI::App* command = failed;
+    while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+    std::string name = command->get_name();
+    for (const CLI::App* parent = command->get_parent(); parent != nullptr; parent = parent->get_parent()) name = parent->get_name() + " " + name;
+    return "lockstep: USAGE: " + std::string(error.what()) + " (see " + name + " --help)\n";
+  });
   app.get_formatter()->column_width(34);
   app.footer("Exit codes: 0 in step or clean, 1 divergence or blocking finding, 2 wrong usage, 3 corrupt or incompatible input,\n"
              "4 infrastructure failure.\n"
@@ -23,5 +32,9 @@ int main(int argc, char** argv) {
     // Help and version end well; everything else is wrong usage.
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  return run ? run() : kExitUsage;
+  if (!run) {
+    std::fprintf(stderr, "lockstep: USAGE: expected a command, found none (see lockstep --help)\n");
+    return kExitUsage;
+  }
+  return run();
 }

@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "engine-core/base/files.h"
+#include "engine-core/plan/loader.h"
 #include "replay/record/recorder.h"
 
 namespace lockstep::cli {
@@ -52,6 +53,11 @@ Json SummaryJson(const std::string& plan, const replay::RecordedRun& run) {
                            {"engineEvents", run.engine_events}});
 }
 
+// With several plans the folder gets one record each.
+fs::path TargetOf(const Options& options, const std::string& plan) {
+  return options.plans.size() == 1 ? fs::path(options.out) : fs::path(options.out) / fs::path(plan).stem();
+}
+
 int RunRecord(const Options& options) {
   WatchSignals();
   if (options.dev_server == !options.temporal.empty()) {
@@ -61,10 +67,21 @@ int RunRecord(const Options& options) {
   if (!pins) return Report(pins.error());
   const auto script = LoadScript(options.script);
   if (!script) return Report(script.error());
+  std::error_code exists;
   std::vector<std::string> plans;
   for (const std::string& plan : options.plans) {
     auto bytes = ReadFile(plan, 16 << 20);
     if (!bytes) return Report(bytes.error());
+    // Everything that can be refused is refused before a server is started.
+    if (const auto pinned = plan::PinPlan(*bytes, options.test_kinds); !pinned) {
+      Error error = pinned.error();
+      error.message = plan + ": " + error.message;
+      return Report(error);
+    }
+    const fs::path target = TargetOf(options, plan);
+    if (fs::exists(target, exists) && !options.replace) {
+      return Report(Error("RECORD_EXISTS", target.string() + ": expected a new folder, found an existing one (--replace overwrites it)"));
+    }
     plans.push_back(std::move(*bytes));
   }
   Progress progress;
@@ -87,7 +104,7 @@ int RunRecord(const Options& options) {
   Json all = Json::MakeArray();
   std::string text;
   for (size_t i = 0; i < plans.size(); ++i) {
-    const fs::path directory = plans.size() == 1 ? fs::path(options.out) : fs::path(options.out) / fs::path(options.plans[i]).stem();
+    const fs::path directory = TargetOf(options, options.plans[i]);
     const auto run = (*recorder)->Record(plans[i], *script, directory, options.replace);
     if (!run) return Report(run.error());
     all.Push(SummaryJson(options.plans[i], *run));

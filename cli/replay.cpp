@@ -76,7 +76,7 @@ void AddReplay(CLI::App* app, Run* run) {
   command->add_option("PATH", options->paths, "Histories, record directories, or folders of them; - reads standard input")->required();
   command->add_option("--jobs,-j", options->jobs, "Histories replayed at once (default: one a core)")->check(CLI::Range(1, 256));
   command->add_flag("--compare-snapshots,!--no-compare-snapshots", options->compare_snapshots, "Compare snapshots as well (default)");
-  command->add_option("--stop-at", options->stop_at, "Stop when the engine's event log has reached this runSeq")->check(CLI::PositiveNumber);
+  command->add_option("--stop-at", options->stop_at, "Stop when the engine's event log has reached this runSeq")->check(CLI::Range(int64_t{1}, INT64_MAX, "RUNSEQ of at least 1"));
   command->add_flag("--strict", options->strict, "Drift of retry and time-out numbers counts as divergence");
   command->add_flag("--update", options->update, "Take over source lines of this build into records that it reproduces");
   command->add_option("--deadlock-ms", options->deadlock_ms, "Report code that runs longer without yielding (0: never)")->capture_default_str();

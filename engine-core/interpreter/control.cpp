@@ -2,6 +2,7 @@
 // event or a decision happens in the walk, in order of arrival.
 #include <algorithm>
 
+#include "engine-core/base/bytes.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/payload.h"
 
@@ -11,14 +12,17 @@ namespace {
 constexpr char kCustomSignal[] = "custom";
 constexpr int32_t kMaxLogicalAttempts = 10;
 constexpr int64_t kStepStatesPage = 1'000;
-constexpr size_t kMaxReason = 500;
+constexpr int64_t kMaxPage = 1'000'000;
+// 500 characters (spec 03 section 5.1), each of up to four bytes.
+constexpr size_t kMaxReasonBytes = 2'000;
 
 std::string SignalId(const Json& body) { return body.GetString("signalId"); }
 
+std::string ReasonOf(const Json& body) { return std::string(TruncateUtf8(body.GetString("reason"), kMaxReasonBytes)); }
+
 // A reason as events carry it.
 void AddReason(const Json& body, Json* payload) {
-  const std::string reason = body.GetString("reason");
-  if (!reason.empty()) payload->Set("reason", reason.substr(0, kMaxReason));
+  if (std::string reason = ReasonOf(body); !reason.empty()) payload->Set("reason", std::move(reason));
 }
 
 }  // namespace
@@ -48,7 +52,7 @@ void PlanRun::OnSignal(std::string_view name, const workflow::Payloads& payloads
   if (SignalId(*body).empty()) body->Set("signalId", wf::uuid4());
   if (name == "cancel") {
     if (cancel_signal_id_.empty()) {
-      cancel_reason_ = body->GetString("reason").substr(0, kMaxReason);
+      cancel_reason_ = ReasonOf(*body);
       cancel_signal_id_ = SignalId(*body);
     }
     return;
@@ -96,7 +100,7 @@ void PlanRun::ApplyPause(const Json& body) {
   if (paused_) return;
   paused_ = true;
   ++pause_ordinal_;
-  pause_reason_ = body.GetString("reason").substr(0, kMaxReason);
+  pause_reason_ = ReasonOf(body);
   Json in_flight = Json::MakeArray();
   for (const uint32_t index : board_->in_flight()) in_flight.Push(board_->step(index).step_id);
   const bool draining = !board_->in_flight().empty();
@@ -111,15 +115,11 @@ void PlanRun::ApplyResume(const Json& body) {
   paused_ = false;
   pause_reason_.clear();
   emitter_->Emit({.type = "RunResumed", .attempt = pause_ordinal_, .payload = Json::MakeObject({{"signalId", SignalId(body)}})});
-  for (const Control& retry : std::exchange(deferred_retries_, {})) ApplyRetryStep(retry.body);
 }
 
-// Section 7.3. The gateway has checked already; the run may have moved on since.
+// Section 7.3. The gateway has checked already; the run may have moved on since. During a pause the step is only opened: the
+// pass that starts it comes with the resume, and until then SKIP_STEP may still take it (spec 03 section 5.2).
 void PlanRun::ApplyRetryStep(const Json& body) {
-  if (paused_) {
-    deferred_retries_.push_back({"retry_step", body});
-    return;
-  }
   const auto index = board_->IndexOf(body.GetString("stepId"));
   if (!index || failure_) return;
   StepState& state = board_->at(*index);
@@ -138,6 +138,8 @@ void PlanRun::ApplySkipStep(const Json& body) {
   if (!index) return;
   const Phase phase = board_->at(*index).phase;
   if (phase == Phase::kAnnounced || phase == Phase::kRunning || phase == Phase::kSettled || phase == Phase::kHeld) return;
+  // Between two automatic attempts the step counts as FAILED; only an accepted RETRY_STEP opens it for a skip (spec 02 section 7).
+  if (board_->at(*index).attempt > 1 && !board_->at(*index).reopened) return;
   Json extra = Json::MakeObject({{"signalId", SignalId(body)}});
   AddReason(body, &extra);
   Skip(*index, "OPERATOR_SKIP", extra);
@@ -147,9 +149,7 @@ void PlanRun::ApplyUpdateParams(const Json& body) {
   const Json* params = body.Find("params");
   if (params == nullptr || !params->is_object()) return;
   MergePatch(&params_, *params);
-  if (params_patch_.is_null()) params_patch_ = Json::MakeObject();
-  // Nulls of a merge patch delete: keep them, so that the next execution deletes too.
-  for (const auto& [name, value] : params->AsObject()) params_patch_.Set(name, value);
+  params_changed_ = true;
 }
 
 void PlanRun::ApplyInjectOverride(const Json& body) {
@@ -166,7 +166,8 @@ void PlanRun::ApplyUpdateTarget(const Json& body) {
   const Json* target = body.Find("newTarget");
   if (!index || target == nullptr || !target->is_object()) return;
   StepState& state = board_->at(*index);
-  if (state.phase == Phase::kAnnounced || state.phase == Phase::kRunning || state.phase == Phase::kSettled) return;
+  if (state.phase == Phase::kAnnounced || state.phase == Phase::kRunning) return;
+  if (state.phase == Phase::kSettled && state.outcome != Outcome::kFailed) return;
   if (state.target_patch.is_null()) state.target_patch = Json::MakeObject();
   MergePatch(&state.target_patch, *target);
 }
@@ -177,6 +178,11 @@ void PlanRun::ApplyCustom(const Json& body) {
   const auto* signal = table_.FindSignal(name);
   if (signal == nullptr) {
     wf::log_warning("custom signal " + name + " is not declared by the plan");
+    return;
+  }
+  // Accepted in a state that the run has left since (section 7: the workflow repeats the state checks).
+  if (paused_ ? !signal->allowed_paused : !signal->allowed_running) {
+    wf::log_warning("custom signal " + name + " is not allowed while the run is " + std::string(StatusName()));
     return;
   }
   if (signals_.Find(name) == nullptr) signals_.Set(name, Json::MakeArray());
@@ -206,7 +212,9 @@ Json PlanRun::StatusView() const {
 
 Result<Json> PlanRun::StepStatesView(const Json::Array& arguments) const {
   const int64_t page = !arguments.empty() && arguments[0].is_int() ? arguments[0].AsInt() : 0;
-  if (page < 0) return Fail("QUERY_FAILED", "expected a page of at least 0, found " + std::to_string(page));
+  if (page < 0 || page > kMaxPage) {
+    return Fail("QUERY_FAILED", "expected a page from 0 to " + std::to_string(kMaxPage) + ", found " + std::to_string(page));
+  }
   Json rows = Json::MakeArray();
   const int64_t size = board_ ? static_cast<int64_t>(board_->size()) : 0;
   for (int64_t i = page * kStepStatesPage; i < std::min(size, (page + 1) * kStepStatesPage); ++i) {

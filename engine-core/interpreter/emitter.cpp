@@ -45,6 +45,7 @@ wf::Task<void> Emitter::Run() {
     Json events = Json::MakeArray();
     const std::string id = queue_.front().activity_id;
     const std::source_location where = queue_.front().where;
+    std::vector<std::source_location> parts;
     size_t bytes = 0;
     uint64_t count = 0;
     while (!queue_.empty() && count < kMaxBatch) {
@@ -52,22 +53,24 @@ wf::Task<void> Emitter::Run() {
       if (count > 0 && bytes + size > kMaxBatchBytes) break;
       bytes += size;
       events.Push(std::move(queue_.front().event));
+      parts.push_back(queue_.front().where);
       queue_.pop_front();
       ++count;
     }
     Json batch = Json::MakeObject(
         {{"tenantId", input_.context.tenant_id}, {"runId", input_.context.run_id}, {"events", std::move(events)}});
-    if (co_await Append(std::move(batch), id, where)) durable_ += count;
+    if (co_await Append(std::move(batch), id, where, std::move(parts))) durable_ += count;
   }
 }
 
 // Spec 04 section 11: after ten minutes without success an alert, then again every minute; nothing is dispatched meanwhile.
-wf::Task<bool> Emitter::Append(Json batch, std::string activity_id, std::source_location where) {
+wf::Task<bool> Emitter::Append(Json batch, std::string activity_id, std::source_location where, std::vector<std::source_location> parts) {
   for (int round = 1;; ++round) {
     wf::LocalActivityOptions options;
     options.activity_id = round == 1 ? activity_id : activity_id + "~" + std::to_string(round);
     options.start_to_close_ms = 10'000;
     options.schedule_to_close_ms = input_.policy.append_retry_ms;
+    options.parts = parts;
     const wf::ActivityOutcome outcome =
         co_await wf::local_activity("emitEvents", workflow::JsonPayloads(batch), std::move(options), where);
     if (outcome.result) co_return true;

@@ -10,6 +10,7 @@
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine-core/base/json.h"
 #include "engine-core/base/marks.h"
@@ -46,7 +47,7 @@ class LOCKSTEP_WORKFLOW Emitter {
     std::string activity_id;
     std::source_location where;
   };
-  wf::Task<bool> Append(Json batch, std::string activity_id, std::source_location where);
+  wf::Task<bool> Append(Json batch, std::string activity_id, std::source_location where, std::vector<std::source_location> parts);
 
   const RunInput& input_;
   std::string plan_id_;

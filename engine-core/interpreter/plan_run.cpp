@@ -13,10 +13,13 @@ namespace lockstep::interpreter {
 namespace {
 
 constexpr char kSleepKind[] = "sleep";
+constexpr int64_t kMaxSleepMs = 2'592'000'000;  // as its schema has it
 // Greatest canonical size of a result inside StepCompleted (spec 02 section 3.1).
 constexpr size_t kMaxInlineResult = 32'000;
 // Values kept for references that are more than a probe; a larger one must travel as an artifact.
 constexpr size_t kMaxReferenceBytes = 32'000;
+// What a history must have grown by for a rotation to be worth the fetch of the plan, when no step was settled.
+constexpr int64_t kWorthRotating = 256 * 1024;
 constexpr int64_t kControlStartToCloseMs = 30'000;
 constexpr int64_t kFetchTotalMs = 300'000;
 constexpr int64_t kValidateStartToCloseMs = 10'000;
@@ -64,11 +67,12 @@ PlanRun::PlanRun(RunInput input) : input_(std::move(input)) {
   if (!input_.cursor) return;
   const Cursor& cursor = *input_.cursor;
   run_started_at_ = cursor.run_started_at;
-  params_patch_ = cursor.params;
   signals_ = cursor.signals;
   paused_ = pause_requested_ = cursor.paused;
   pause_reason_ = cursor.pause_reason;
   pause_ordinal_ = cursor.pause_ordinal;
+  cancel_signal_id_ = cursor.cancel_signal_id;
+  cancel_reason_ = cursor.cancel_reason;
   hold_deadline_ = cursor.hold_deadline;
   run_deadline_ = cursor.run_deadline;
   last_decision_seq_ = cursor.last_decision_seq;
@@ -128,7 +132,10 @@ wf::Task<void> PlanRun::Begin() {
   history_bytes_at_start_ = wf::info().history_size_bytes;
   params_ = table_.params;
   if (input_.context.params.is_object()) MergePatch(&params_, input_.context.params);
-  if (params_patch_.is_object()) MergePatch(&params_, params_patch_);
+  if (input_.cursor && input_.cursor->params.is_object()) {
+    params_ = input_.cursor->params;
+    params_changed_ = true;
+  }
   steps_scope_.emplace();
   wf::spawn(steps_scope_->run(DispatchLoop()));
   if (!input_.cursor && table_.facts.run_timeout_ms) run_deadline_ = wf::now() + *table_.facts.run_timeout_ms;
@@ -238,10 +245,12 @@ wf::Task<void> PlanRun::Walk() {
     ApplyOutcomes();
     if (RotationDue()) rotating_ = true;
     if (!paused_ && !failure_ && !rotating_) Pass();
-    if (DecideEnd()) break;
+    if (!DecideEnd()) continue;
+    // What the last outcomes emitted must be durable before the run ends or rotates.
+    co_await wf::wait_until([this] { return emitter_->idle() || emitter_->refused(); });
+    // A signal that came meanwhile must be in the cursor: look again.
+    if (!rotate_now_ || control_.empty()) break;
   }
-  // What the last outcomes emitted must be durable before the run ends or rotates.
-  co_await wf::wait_until([this] { return emitter_->idle() || emitter_->refused(); });
 }
 
 void PlanRun::ApplyOutcomes() {
@@ -264,7 +273,7 @@ void PlanRun::ApplyOutcome(const Observed& observed) {
     ApplyFailure(observed.index, Error("PERMANENT_STEP_ERROR", "step output: " + output.error().message));
     return;
   }
-  const std::string status = output->GetString("status", "SUCCESS");
+  const std::string status = output->GetString("status");
   if (status == "SUCCESS" || status == "SKIPPED") {
     ApplySuccess(observed.index, *output);
   } else {
@@ -352,6 +361,8 @@ bool PlanRun::StartsNothing() const {
 void PlanRun::Judge(uint32_t index) {
   const plan::Step& step = board_->step(index);
   const StepState& state = board_->at(index);
+  // It was judged before its first attempt; what is left of that after a rotation is the number of the next one.
+  if (state.attempt > 1) return board_->MoveTo(index, Phase::kReady);
   if (state.doomed) return Skip(index, "DEPENDENCY_FAILED");
   if (!ConditionsHold(step)) return Skip(index, "CONDITION_FALSE");
   if (step.wait_for_signal && !GateOpen(step)) return ArmGate(index);
@@ -414,7 +425,7 @@ void PlanRun::FailWithoutDispatch(uint32_t index, const Error& error) {
   emitter_->Emit({.type = "StepStarted",
                   .step_id = board_->step(index).step_id,
                   .attempt = board_->at(index).attempt,
-                  .payload = Json::MakeObject({{"kind", board_->step(index).kind}})});
+                  .payload = StartPayload(index)});
   board_->MoveTo(index, Phase::kRunning);
   ApplyFailure(index, error);
   dirty_ = true;
@@ -424,18 +435,29 @@ void PlanRun::Announce(uint32_t index) {
   const plan::Step& step = board_->step(index);
   StepState& state = board_->at(index);
   auto params = ResolveParams(index);
+  // No worker checks what references made of the one kind that is a timer.
+  if (params && step.kind == kSleepKind) {
+    const Json* length = params->Find("durationMs");
+    const bool legal = length != nullptr && length->is_int() && length->AsInt() >= 1 && length->AsInt() <= kMaxSleepMs;
+    if (!legal) params = Fail("INVALID_STEP_SCHEMA", "durationMs: expected an integer from 1 to " + std::to_string(kMaxSleepMs));
+  }
   if (!params) {
     FailWithoutDispatch(index, params.error());
     return;
   }
-  Json payload = Json::MakeObject({{"kind", step.kind}});
-  if (state.override_patch.is_object()) payload.Set("overrideSignalId", state.override_patch.GetString("signalId"));
-  state.override_patch = Json();
   state.reported_failed = false;
   const uint64_t ticket = emitter_->Emit(
-      {.type = "StepStarted", .step_id = step.step_id, .attempt = state.attempt, .payload = std::move(payload)});
+      {.type = "StepStarted", .step_id = step.step_id, .attempt = state.attempt, .payload = StartPayload(index)});
   board_->MoveTo(index, Phase::kAnnounced);
   announced_.push_back({index, ticket, std::move(*params), QueueOf(step)});
+}
+
+// Of StepStarted. An override is used once: by this attempt.
+Json PlanRun::StartPayload(uint32_t index) {
+  Json payload = Json::MakeObject({{"kind", board_->step(index).kind}});
+  const Json patch = std::exchange(board_->at(index).override_patch, Json());
+  if (patch.is_object()) payload.Set("overrideSignalId", patch.GetString("signalId"));
+  return payload;
 }
 
 Result<Json> PlanRun::ResolveParams(uint32_t index) const {
@@ -560,12 +582,14 @@ bool PlanRun::RotationDue() const {
   const Policy& policy = input_.policy;
   const wf::WorkflowInfo& info = wf::info();
   const auto settled = static_cast<int64_t>(board_->settled_count() - settled_at_start_);
-  // Without progress a rotation would only fetch the plan again; the bytes of that fetch do not count.
-  if (settled == 0) return false;
+  // Without progress a rotation would only fetch the plan again; the bytes of that fetch do not count. Signals and further
+  // attempts settle nothing but fill a history all the same.
   const int64_t grown = info.history_size_bytes - history_bytes_at_start_;
+  const bool progress = settled > 0 || grown >= kWorthRotating;
   return (policy.continue_steps > 0 && settled >= policy.continue_steps) ||
-         (policy.history_bytes > 0 && grown >= policy.history_bytes) ||
-         (policy.server_suggestion && info.suggest_continue_as_new) || (policy.max_passes > 0 && passes_ >= policy.max_passes);
+         (policy.history_bytes > 0 && progress && grown >= policy.history_bytes) ||
+         (policy.server_suggestion && progress && info.suggest_continue_as_new) ||
+         (policy.max_passes > 0 && settled > 0 && passes_ >= policy.max_passes);
 }
 
 // True when the walk is over: completed, failed or to be rotated.
@@ -574,16 +598,19 @@ bool PlanRun::DecideEnd() {
   const bool drained = board_->in_flight().empty() && observed_.empty();
   if (paused_) {
     // A rotation may happen during a pause; every other end waits for the resume.
-    rotate_now_ = rotating_ && drained && control_.empty() && deferred_retries_.empty();
+    rotate_now_ = rotating_ && drained && control_.empty();
     return rotate_now_;
   }
   if (!drained) return false;
   const std::vector<uint32_t> failed = board_->FailedSteps();
   const bool fail_run = table_.facts.on_step_failure == plan::OnStepFailure::kFailRun && !failed.empty();
   if (fail_run || (board_->all_settled() && (!failed.empty() || board_->any_dependency_failure()))) {
-    const uint32_t first = failed.empty() ? 0 : failed.front();
-    const StepState& state = board_->at(first);
-    FailRun(Error(state.reason, "step " + board_->step(first).step_id + " failed: " + state.message, state.retryable));
+    if (failed.empty()) {  // the step that failed was retried with success, but what had been skipped stays skipped
+      FailRun(Error("PERMANENT_STEP_ERROR", "steps were skipped because a dependency had failed"));
+      return true;
+    }
+    const StepState& state = board_->at(failed.front());
+    FailRun(Error(state.reason, "step " + board_->step(failed.front()).step_id + " failed: " + state.message, state.retryable));
     return true;
   }
   if (board_->all_settled()) return true;
@@ -728,11 +755,13 @@ Cursor PlanRun::MakeCursor() const {
   cursor.plan_sha256 = plan_sha256_;
   cursor.run_started_at = run_started_at_;
   board_->WriteTo(&cursor);
-  cursor.params = params_patch_;
+  if (params_changed_) cursor.params = params_;
   cursor.signals = signals_;
   cursor.paused = paused_;
   cursor.pause_reason = pause_reason_;
   cursor.pause_ordinal = pause_ordinal_;
+  cursor.cancel_signal_id = cancel_signal_id_;
+  cursor.cancel_reason = cancel_reason_;
   cursor.hold_deadline = hold_deadline_;
   cursor.run_deadline = run_deadline_;
   cursor.last_decision_seq = last_decision_seq_;

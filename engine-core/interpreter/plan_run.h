@@ -96,6 +96,7 @@ class LOCKSTEP_WORKFLOW PlanRun {
   void Announce(uint32_t index);
   void Skip(uint32_t index, std::string_view reason, const Json& extra = Json::MakeObject());
   void FailWithoutDispatch(uint32_t index, const Error& error);
+  Json StartPayload(uint32_t index);
   Result<Json> ResolveParams(uint32_t index) const;
   const Json* ProbeOf(uint32_t index, const std::string& pointer) const;
   Json StepInput(const Announced& step) const;
@@ -137,11 +138,11 @@ class LOCKSTEP_WORKFLOW PlanRun {
   bool dirty_ = false;
   RunStatus status_ = RunStatus::kRunning;
   std::deque<Control> control_;
-  std::deque<Control> deferred_retries_;  // accepted during a pause, applied on resume
   std::deque<Observed> observed_;
   std::deque<Announced> announced_;
   Json params_ = Json::MakeObject();
-  Json params_patch_;                        // accepted updates, merged, for the cursor
+  bool params_changed_ = false;              // by accepted updates: the cursor then carries them whole, because merge
+                                             // patches do not compose into one
   Json signals_ = Json::MakeObject();        // name -> payloads, oldest first
   bool pause_requested_ = false;             // as the handlers see it
   bool paused_ = false;                      // as the log has it

@@ -6,6 +6,12 @@
 namespace lockstep::interpreter {
 namespace {
 
+constexpr int64_t kMaxStepIndex = 10'000;
+// Of logical and engine attempts: far above what limits allow, far below what overflows.
+constexpr int64_t kMaxAttempt = 1'000'000;
+// Year 9999, as far as times can be written; no duration is longer either.
+constexpr int64_t kMaxMillis = 253'402'300'799'999;
+
 std::unexpected<Error> Invalid(std::string_view member, std::string_view expected) {
   return Fail("INVALID_WORKFLOW_STATE", "workflow input: " + std::string(member) + ": expected " + std::string(expected));
 }
@@ -23,21 +29,43 @@ Result<std::map<uint32_t, Json>> ParseIndexMap(const Json& json, std::string_vie
   if (!object->is_object()) return Invalid(member, "an object by step index");
   for (const auto& [key, value] : object->AsObject()) {
     const auto index = ParseInt64(key);
-    if (!index || *index < 0 || *index > 10'000) return Invalid(member, "step indices as names");
+    if (!index || *index < 0 || *index > kMaxStepIndex) return Invalid(member, "step indices as names");
     values[static_cast<uint32_t>(*index)] = value;
   }
   return values;
 }
 
+// Values of one kind, by step index.
+Result<std::map<uint32_t, Json>> ParseIndexMap(const Json& json, std::string_view member, Json::Kind kind) {
+  LOCKSTEP_ASSIGN(auto values, ParseIndexMap(json, member));
+  for (const auto& [index, value] : values) {
+    if (value.kind() != kind) return Invalid(member, kind == Json::Kind::kArray ? "arrays" : "objects");
+  }
+  return values;
+}
+
 template <typename T>
-Result<std::map<uint32_t, T>> ParseIntegerMap(const Json& json, std::string_view member) {
+Result<std::map<uint32_t, T>> ParseIntegerMap(const Json& json, std::string_view member, int64_t low, int64_t high) {
   LOCKSTEP_ASSIGN(const auto values, ParseIndexMap(json, member));
   std::map<uint32_t, T> result;
   for (const auto& [index, value] : values) {
-    if (!value.is_int()) return Invalid(member, "integers");
+    if (!value.is_int() || value.AsInt() < low || value.AsInt() > high) {
+      return Invalid(member, "integers from " + std::to_string(low) + " to " + std::to_string(high));
+    }
     result[index] = static_cast<T>(value.AsInt());
   }
   return result;
+}
+
+// An integer within bounds; the target stays as it is when it is absent.
+Status ReadInteger(const Json& json, const char* name, std::string_view place, int64_t high, int64_t* target) {
+  const Json* value = json.Find(name);
+  if (value == nullptr) return {};
+  if (!value->is_int() || value->AsInt() < 0 || value->AsInt() > high) {
+    return Invalid(std::string(place) + "." + name, "an integer from 0 to " + std::to_string(high));
+  }
+  *target = value->AsInt();
+  return {};
 }
 
 template <typename T>
@@ -45,6 +73,24 @@ Json IntegerMap(const std::map<uint32_t, T>& values) {
   Json object = Json::MakeObject();
   for (const auto& [index, value] : values) object.Set(std::to_string(index), Json(static_cast<int64_t>(value)));
   return object;
+}
+
+Json Indices(const std::set<uint32_t>& indices) {
+  Json array = Json::MakeArray();
+  for (const uint32_t index : indices) array.Push(static_cast<int64_t>(index));
+  return array;
+}
+
+Result<std::set<uint32_t>> ParseIndices(const Json& json, std::string_view member) {
+  std::set<uint32_t> indices;
+  const Json* array = json.Find(member);
+  if (array == nullptr) return indices;
+  if (!array->is_array()) return Invalid(member, "an array");
+  for (const Json& index : array->AsArray()) {
+    if (!index.is_int() || index.AsInt() < 0 || index.AsInt() > kMaxStepIndex) return Invalid(member, "step indices");
+    indices.insert(static_cast<uint32_t>(index.AsInt()));
+  }
+  return indices;
 }
 
 std::optional<Outcome> ParseOutcome(std::string_view name) {
@@ -68,7 +114,9 @@ Result<SettledStep> ParseSettled(const Json& json) {
   const Json::Array& row = json.AsArray();
   const bool typed = row[0].is_int() && row[1].is_string() && row[2].is_string() && row[3].is_int() && row[4].is_int() && row[5].is_bool();
   const auto outcome = typed ? ParseOutcome(row[1].AsString()) : std::nullopt;
-  if (!outcome || row[0].AsInt() < 0 || row[0].AsInt() > 10'000) return Invalid("cursor.settled", "index, outcome, reason, attempts");
+  const auto within = [](const Json& number, int64_t low, int64_t high) { return number.AsInt() >= low && number.AsInt() <= high; };
+  const bool bounded = outcome && within(row[0], 0, kMaxStepIndex) && within(row[3], 1, kMaxAttempt) && within(row[4], 1, kMaxAttempt);
+  if (!bounded) return Invalid("cursor.settled", "index, outcome, reason, attempts");
   return SettledStep{static_cast<uint32_t>(row[0].AsInt()), *outcome, row[2].AsString(), static_cast<int32_t>(row[3].AsInt()),
                      static_cast<int32_t>(row[4].AsInt()), row[5].AsBool()};
 }
@@ -128,10 +176,7 @@ Result<Policy> ParsePolicy(const Json* json) {
                                                       {"pauseDrainTimeoutMs", &policy.pause_drain_timeout_ms},
                                                       {"appendRetryMs", &policy.append_retry_ms},
                                                       {"appendPauseMs", &policy.append_pause_ms}};
-  for (const auto& [name, target] : numbers) {
-    *target = json->GetInt(name, *target);
-    if (*target < 0) return Invalid("policy." + std::string(name), "a number of at least 0");
-  }
+  for (const auto& [name, target] : numbers) LOCKSTEP_TRY(ReadInteger(*json, name, "policy", kMaxMillis, target));
   policy.server_suggestion = json->GetBool("serverSuggestion", policy.server_suggestion);
   policy.status_attribute = json->GetBool("statusAttribute", policy.status_attribute);
   policy.provider_namespace = json->GetString("providerNamespace");
@@ -192,8 +237,12 @@ Json ToJson(const Cursor& cursor) {
   for (const SettledStep& step : cursor.settled) settled.Push(SettledJson(step));
   Json overrides = Json::MakeObject({{"steps", IndexMap(cursor.step_overrides)}, {"targets", IndexMap(cursor.step_targets)}});
   if (!cursor.params.is_null()) overrides.Set("params", cursor.params);
-  Json control = Json::MakeObject({{"paused", cursor.paused}, {"pauseOrdinal", cursor.pause_ordinal}, {"cancelRequested", false}});
+  Json control = Json::MakeObject({{"paused", cursor.paused}, {"pauseOrdinal", cursor.pause_ordinal}, {"cancelRequested", !cursor.cancel_signal_id.empty()}});
   if (!cursor.pause_reason.empty()) control.Set("pauseReason", cursor.pause_reason);
+  if (!cursor.cancel_signal_id.empty()) {
+    control.Set("cancelSignalId", cursor.cancel_signal_id);
+    control.Set("cancelReason", cursor.cancel_reason);
+  }
   if (cursor.hold_deadline != 0) control.Set("holdDeadline", cursor.hold_deadline);
   if (cursor.run_deadline != 0) control.Set("runDeadline", cursor.run_deadline);
   return Json::MakeObject({{"cursorSchemaVersion", kCursorSchemaVersion},
@@ -201,6 +250,7 @@ Json ToJson(const Cursor& cursor) {
                            {"runStartedAt", cursor.run_started_at},
                            {"settled", std::move(settled)},
                            {"attempts", IntegerMap(cursor.attempts)},
+                           {"reopened", Indices(cursor.reopened)},
                            {"artifacts", IndexMap(cursor.artifacts)},
                            {"probes", IndexMap(cursor.probes)},
                            {"overrides", std::move(overrides)},
@@ -223,27 +273,42 @@ Result<Cursor> ParseCursor(const Json& json) {
     LOCKSTEP_ASSIGN(SettledStep step, ParseSettled(row));
     cursor.settled.push_back(std::move(step));
   }
-  LOCKSTEP_ASSIGN(cursor.attempts, ParseIntegerMap<int32_t>(json, "attempts"));
-  LOCKSTEP_ASSIGN(cursor.artifacts, ParseIndexMap(json, "artifacts"));
-  LOCKSTEP_ASSIGN(cursor.probes, ParseIndexMap(json, "probes"));
+  LOCKSTEP_ASSIGN(cursor.attempts, ParseIntegerMap<int32_t>(json, "attempts", 1, kMaxAttempt));
+  LOCKSTEP_ASSIGN(cursor.reopened, ParseIndices(json, "reopened"));
+  LOCKSTEP_ASSIGN(cursor.artifacts, ParseIndexMap(json, "artifacts", Json::Kind::kArray));
+  LOCKSTEP_ASSIGN(cursor.probes, ParseIndexMap(json, "probes", Json::Kind::kObject));
   const Json* overrides = json.Find("overrides");
   const Json* gates = json.Find("gates");
   const Json* control = json.Find("control");
   if (overrides == nullptr || gates == nullptr || control == nullptr) return Invalid("cursor", "overrides, gates and control");
-  if (const Json* params = overrides->Find("params")) cursor.params = *params;
-  LOCKSTEP_ASSIGN(cursor.step_overrides, ParseIndexMap(*overrides, "steps"));
-  LOCKSTEP_ASSIGN(cursor.step_targets, ParseIndexMap(*overrides, "targets"));
+  if (const Json* params = overrides->Find("params")) {
+    if (!params->is_object()) return Invalid("cursor.overrides.params", "an object");
+    cursor.params = *params;
+  }
+  LOCKSTEP_ASSIGN(cursor.step_overrides, ParseIndexMap(*overrides, "steps", Json::Kind::kObject));
+  for (const auto& [index, entry] : cursor.step_overrides) {
+    if (const Json* patch = entry.Find("patch"); patch == nullptr || !patch->is_object()) return Invalid("cursor.overrides.steps", "a patch each");
+  }
+  LOCKSTEP_ASSIGN(cursor.step_targets, ParseIndexMap(*overrides, "targets", Json::Kind::kObject));
   const Json* signals = gates->Find("signals");
   if (signals == nullptr || !signals->is_object()) return Invalid("cursor.gates.signals", "an object");
+  for (const auto& [name, accepted] : signals->AsObject()) {
+    if (!accepted.is_array()) return Invalid("cursor.gates.signals", "arrays of payloads");
+  }
   cursor.signals = *signals;
-  LOCKSTEP_ASSIGN(cursor.gate_deadlines, ParseIntegerMap<UnixMillis>(*gates, "deadlines"));
+  LOCKSTEP_ASSIGN(cursor.gate_deadlines, ParseIntegerMap<UnixMillis>(*gates, "deadlines", 0, kMaxMillis));
   cursor.paused = control->GetBool("paused");
   cursor.pause_reason = control->GetString("pauseReason");
-  cursor.pause_ordinal = static_cast<int32_t>(control->GetInt("pauseOrdinal"));
-  cursor.hold_deadline = control->GetInt("holdDeadline");
-  cursor.run_deadline = control->GetInt("runDeadline");
-  cursor.last_decision_seq = json.GetInt("lastDecisionSeq");
-  cursor.continued_as_new_count = static_cast<int32_t>(json.GetInt("continuedAsNewCount"));
+  cursor.cancel_signal_id = control->GetString("cancelSignalId");
+  cursor.cancel_reason = control->GetString("cancelReason");
+  LOCKSTEP_TRY(ReadInteger(*control, "holdDeadline", "cursor.control", kMaxMillis, &cursor.hold_deadline));
+  LOCKSTEP_TRY(ReadInteger(*control, "runDeadline", "cursor.control", kMaxMillis, &cursor.run_deadline));
+  LOCKSTEP_TRY(ReadInteger(json, "lastDecisionSeq", "cursor", INT32_MAX, &cursor.last_decision_seq));
+  int64_t ordinal = 0, count = 0;
+  LOCKSTEP_TRY(ReadInteger(*control, "pauseOrdinal", "cursor.control", INT32_MAX - 1, &ordinal));
+  LOCKSTEP_TRY(ReadInteger(json, "continuedAsNewCount", "cursor", INT32_MAX - 1, &count));
+  cursor.pause_ordinal = static_cast<int32_t>(ordinal);
+  cursor.continued_as_new_count = static_cast<int32_t>(count);
   return cursor;
 }
 

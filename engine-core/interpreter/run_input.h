@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,9 +69,10 @@ struct Cursor {
   std::string run_started_at;
   std::vector<SettledStep> settled;                   // by index, ascending
   std::map<uint32_t, int32_t> attempts;               // unsettled steps whose next attempt is not the first
+  std::set<uint32_t> reopened;                        // those of them that an operator opened again
   std::map<uint32_t, Json> artifacts;                 // lists of {kind?, uri, sha256}
   std::map<uint32_t, Json> probes;                    // pointer -> value still needed
-  Json params;                                        // accepted parameter updates, merged
+  Json params;                                        // with all accepted updates; null: none was accepted
   std::map<uint32_t, Json> step_overrides;            // merge patches for the next attempt {patch, signalId}
   std::map<uint32_t, Json> step_targets;              // replaced target members
   Json signals;                                       // name -> accepted payloads, oldest first
@@ -78,6 +80,8 @@ struct Cursor {
   bool paused = false;
   std::string pause_reason;
   int32_t pause_ordinal = 0;
+  std::string cancel_signal_id;  // a CANCEL came whose native cancellation has not; empty: none
+  std::string cancel_reason;
   UnixMillis hold_deadline = 0;  // 0: not waiting for an operator
   UnixMillis run_deadline = 0;   // 0: no run time-out
   int64_t last_decision_seq = 0;

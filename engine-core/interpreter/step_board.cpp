@@ -57,6 +57,7 @@ void StepBoard::MoveTo(uint32_t index, Phase phase) {
   if (auto* old = SetOf(state.phase)) old->erase(index);
   state.phase = phase;
   if (auto* fresh = SetOf(phase)) fresh->insert(index);
+  if (phase == Phase::kAnnounced || phase == Phase::kRunning) state.reopened = false;
 }
 
 void StepBoard::Settle(uint32_t index, Outcome outcome, std::string reason) {
@@ -105,6 +106,7 @@ void StepBoard::Reopen(uint32_t index) {
   state.outcome = Outcome::kNone;
   state.reason.clear();
   state.reported_failed = false;
+  state.reopened = true;
   ++state.attempt;
   MoveTo(index, Phase::kReady);
 }
@@ -126,6 +128,7 @@ void StepBoard::WriteTo(Cursor* cursor) const {
       cursor->settled.push_back({i, state.outcome, state.reason, state.attempt, state.engine_attempt, state.retryable});
     } else if (state.attempt > 1) {
       cursor->attempts[i] = state.attempt;
+      if (state.reopened) cursor->reopened.insert(i);
     }
     if (!state.artifacts.AsArray().empty()) cursor->artifacts[i] = state.artifacts;
     bool needed = false;
@@ -135,7 +138,9 @@ void StepBoard::WriteTo(Cursor* cursor) const {
     if (needed && !state.probes.AsObject().empty()) cursor->probes[i] = state.probes;
     if (!state.override_patch.is_null()) cursor->step_overrides[i] = state.override_patch;
     if (!state.target_patch.is_null()) cursor->step_targets[i] = state.target_patch;
-    if (state.gate_armed && state.phase == Phase::kGated) cursor->gate_deadlines[i] = state.gate_deadline;
+    // Also of a step that its gate let through but that found no free slot yet: the deadline has passed for it then.
+    const bool waits = state.phase == Phase::kGated || state.phase == Phase::kReady;
+    if (state.gate_armed && waits && state.attempt == 1) cursor->gate_deadlines[i] = state.gate_deadline;
   }
 }
 
@@ -144,6 +149,9 @@ Status StepBoard::Restore(const Cursor& cursor) {
   for (const SettledStep& settled : cursor.settled) {
     if (!known(settled.index)) return Foreign(settled.index, steps_.size());
     StepState& state = steps_[settled.index];
+    if (state.phase == Phase::kSettled || state.phase == Phase::kHeld) {
+      return Fail("INVALID_WORKFLOW_STATE", "cursor names step index " + std::to_string(settled.index) + " twice");
+    }
     state.attempt = settled.attempt;
     state.engine_attempt = settled.engine_attempt;
     state.retryable = settled.retryable;
@@ -159,7 +167,9 @@ Status StepBoard::Restore(const Cursor& cursor) {
   }
   for (const auto& [index, attempt] : cursor.attempts) {
     if (!known(index)) return Foreign(index, steps_.size());
+    if (steps_[index].phase == Phase::kSettled || steps_[index].phase == Phase::kHeld) continue;
     steps_[index].attempt = attempt;
+    steps_[index].reopened = cursor.reopened.contains(index);
   }
   const std::pair<const std::map<uint32_t, Json>*, Json StepState::*> members[] = {{&cursor.artifacts, &StepState::artifacts},
                                                                                    {&cursor.probes, &StepState::probes},

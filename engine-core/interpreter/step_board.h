@@ -37,6 +37,7 @@ struct StepState {
   int32_t attempt = 1;       // logical attempt: the current or the next one
   int32_t engine_attempt = 1;
   bool reported_failed = false;  // its newest attempt ended as FAILED and nothing has begun since
+  bool reopened = false;         // by an operator, and not started since: only then may it still be skipped
   int32_t open_dependencies = 0;
   bool doomed = false;       // a dependency can no longer be satisfied
   Json artifacts = Json::MakeArray();

@@ -171,9 +171,9 @@ TEST(ReportJson, MatchesItsSchemaAndCarriesTheRemediation) {
   const Json json = ToJson(Report(Requires(R"(["signal.pause.native","basic-execution"])")));
   EXPECT_TRUE(schema.Accepts(json));
   EXPECT_EQ(json.GetString("status"), "ERRORS");
-  EXPECT_EQ(
-      *json.Find("remediation"),
-      J(R"({"suggestedFallbackBehavior":"emulate","suggestedCapabilities":["signal.pause.emulated"],"suggestedTargetAdapter":"temporal"})"));
+  EXPECT_EQ(*json.Find("remediation"),
+            J(R"({"suggestedFallbackBehavior":"emulate","suggestedCapabilities":["signal.pause.emulated"],)"
+              R"("suggestedTargetAdapter":"temporal"})"));
   EXPECT_EQ(json.At("/capabilityChecks/1")->GetString("adapterSupport"), "emulated");
   EXPECT_FALSE(json.At("/capabilityChecks/1")->GetBool("supported"));
   EXPECT_EQ(json.At("/capabilityChecks/0")->GetString("declaredVersion"), "v1.0");

@@ -12,6 +12,15 @@ Result<std::string> PlanStoreFetcher::Fetch(const PlanRef& ref, const FetchLimit
     return FetchFailed("expected plan:SHA256, found \"" + ref.uri + "\"", false);
   }
   auto bytes = read_(std::string(digest));
+  // Damaged bytes are a digest mismatch wherever it is noticed (spec 01 section 4): a security alarm, never retried.
+  if (!bytes && bytes.error().code == "STATE_STORE_CORRUPT") {
+    return Fail(Error("PLAN_INTEGRITY_VALIDATION_FAILED", "plan store: " + bytes.error().message)
+                    .With("expectedSha256", std::string(digest))
+                    .With("actualSha256", bytes.error().Detail("actualSha256"))
+                    .With("planUri", ref.uri)
+                    .With("planId", ref.plan_id)
+                    .With("planVersion", ref.plan_version));
+  }
   if (!bytes) return FetchFailed("plan store: " + bytes.error().ToString());
   if (static_cast<int64_t>(bytes->size()) > limits.max_bytes) {
     return Fail("PLAN_TOO_LARGE", "plan store: expected at most " + std::to_string(limits.max_bytes) +

@@ -75,6 +75,8 @@ class HttpsFetcherTest : public testing::Test {
     port_ = server_->bind_to_any_port("127.0.0.1");
     ASSERT_GT(port_, 0);
     thread_ = std::thread([this] { server_->listen_after_bind(); });
+    // Stopping a server that does not listen yet would be lost.
+    while (!server_->is_running()) std::this_thread::yield();
     options_.policy.allowed_schemes = {"https"};
     options_.policy.hosts = {{"https", kHost, port_}};
     options_.ca_file = ca_file.string();

@@ -43,10 +43,9 @@ TEST(PluginPolicy, UnregisteredPlugin_IsUntrusted) {
             "PLUGIN_POLICY_WEAKENS_PLATFORM");
 }
 TEST(PluginPolicy, PartnerNetwork_StaysInsideThePlatformsList) {
-  EXPECT_EQ(
-      Check(With(
-          R"({"default":{"trustTier":"partner","network":{"mode":"allowlist","allowlist":["API.acme.example:443"]}}})")),
-      "ok");
+  EXPECT_EQ(Check(With(R"({"default":{"trustTier":"partner","network":{"mode":"allowlist",)"
+                       R"("allowlist":["API.acme.example:443"]}}})")),
+            "ok");
   EXPECT_EQ(
       Check(With(
           R"({"default":{"trustTier":"partner","network":{"mode":"allowlist","allowlist":["api.acme.example:80"]}}})")),
@@ -59,8 +58,9 @@ TEST(PluginPolicy, UntrustedNetwork_IsAlwaysNone) {
   EXPECT_EQ(Outcome(text), "PLUGIN_POLICY_WEAKENS_PLATFORM policy_weakens_platform steps[0].plugin");
 }
 TEST(PluginPolicy, ByPlugin_OverridesDefaultMemberByMember) {
-  const Json policies = J(
-      R"({"default":{"trustTier":"untrusted","limits":{"timeoutMs":5,"maxMemoryMb":9},"requireDigest":true},"byPlugin":{"p":{"trustTier":"partner","limits":{"timeoutMs":7}}}})");
+  const Json policies =
+      J(R"({"default":{"trustTier":"untrusted","limits":{"timeoutMs":5,"maxMemoryMb":9},"requireDigest":true},)"
+        R"("byPlugin":{"p":{"trustTier":"partner","limits":{"timeoutMs":7}}}})");
   EXPECT_EQ(MergedPluginPolicy(&policies, TrustTier::kTrusted, "p"),
             J(R"({"trustTier":"partner","limits":{"timeoutMs":7,"maxMemoryMb":9},"requireDigest":true})"));
   EXPECT_EQ(MergedPluginPolicy(&policies, std::nullopt, "q").GetString("trustTier"), "untrusted");

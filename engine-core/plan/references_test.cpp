@@ -96,14 +96,14 @@ struct Values {
 
 TEST(Resolve, ExactlyOneReference_KeepsItsType) {
   const Values values;
-  const auto out = Resolve(
-      J(R"({"n":"${params.n}","l":["${params.list}"],"b":"${params.flag}","z":"${params.none}","s":"${steps['a'].result.rows[0].n}","t":"${signals['GO'][0].ticket}",
+  const auto out = Resolve(J(R"({"n":"${params.n}","l":["${params.list}"],"b":"${params.flag}","z":"${params.none}",)"
+                             R"("s":"${steps['a'].result.rows[0].n}","t":"${signals['GO'][0].ticket}",
                              "r":"${run.id}","at":"${run.startedAt}","k":4})"),
-      values.Context());
+                           values.Context());
   ASSERT_TRUE(out.has_value()) << out.error().ToString();
-  EXPECT_EQ(
-      *out,
-      J(R"({"n":7,"l":[[1,"a"]],"b":true,"z":null,"s":3,"t":"T-1","r":"run-1","at":"2026-02-12T00:00:00.000Z","k":4})"));
+  EXPECT_EQ(*out,
+            J(R"({"n":7,"l":[[1,"a"]],"b":true,"z":null,"s":3,"t":"T-1","r":"run-1","at":"2026-02-12T00:00:00.000Z",)"
+              R"("k":4})"));
 }
 
 TEST(Resolve, EmbeddedReferences_AreRenderedAsText) {
@@ -193,9 +193,10 @@ TEST(EvaluateRunIf, ExactlyOneOfLtEqGt_ForNumbers) {
 }
 
 TEST(ProbePaths, CollectPredicatesAndReferencesOfOtherSteps) {
-  const Plan plan = MustParse(PlanText(
-      R"([{"stepId":"a","kind":"noop"},{"stepId":"b","kind":"echo","params":{"message":"${steps['a'].result.x} ${steps['a'].result.y[0]}"}},
-    {"stepId":"c","kind":"noop","runIf":[{"step":"a","path":"/x","op":"exists"},{"step":"b","path":"","op":"eq","value":1}],"target":{"schema":"${steps['a'].result.z}"}}])"));
+  const Plan plan = MustParse(PlanText(R"([{"stepId":"a","kind":"noop"},{"stepId":"b","kind":"echo",)"
+                                       R"("params":{"message":"${steps['a'].result.x} ${steps['a'].result.y[0]}"}},
+    {"stepId":"c","kind":"noop","runIf":[{"step":"a","path":"/x","op":"exists"},{"step":"b","path":"","op":"eq",)"
+                                       R"("value":1}],"target":{"schema":"${steps['a'].result.z}"}}])"));
   EXPECT_EQ(ProbePaths(plan.table, 0), (std::vector<std::string>{"/x", "/y/0", "/z"}));
   EXPECT_EQ(ProbePaths(plan.table, 1), std::vector<std::string>{""});
   EXPECT_TRUE(ProbePaths(plan.table, 2).empty());

@@ -41,12 +41,12 @@ TEST(CheckSchemaVersion, OlderThanThreeMinors_IsRetired) {
 UpgradedDocument Up(std::string_view text, int minor) { return Upgrade(J(text), {1, minor}); }
 
 TEST(Upgrade, V10_MovesExtraKeysAndKeepsIdentity) {
-  const auto up = Up(
-      R"({"metadata":{"planId":"p","planVersion":"1","schemaVersion":"v1.0","pluginTrustTier":"partner"},"steps":[{"stepId":"a","kind":"sleep","durationMs":5}]})",
-      0);
-  EXPECT_EQ(
-      up.document,
-      J(R"({"metadata":{"planId":"p","planVersion":"1","schemaVersion":"v1.2"},"pluginPolicies":{"default":{"trustTier":"partner"}},
+  const auto up =
+      Up(R"({"metadata":{"planId":"p","planVersion":"1","schemaVersion":"v1.0","pluginTrustTier":"partner"},)"
+         R"("steps":[{"stepId":"a","kind":"sleep","durationMs":5}]})",
+         0);
+  EXPECT_EQ(up.document, J(R"({"metadata":{"planId":"p","planVersion":"1","schemaVersion":"v1.2"},)"
+                           R"("pluginPolicies":{"default":{"trustTier":"partner"}},
                             "steps":[{"stepId":"a","kind":"sleep","params":{"durationMs":5}}]})"));
   EXPECT_EQ(up.moved, (std::vector<std::pair<size_t, std::string>>{{0, "durationMs"}}));
 }
@@ -136,15 +136,14 @@ std::string Refused(std::string_view text, int minor) {
 }
 
 TEST(Downgrade, ToV11_DropsCostHintsAndCollapsesPolicies) {
-  const auto down = Down(
-      PlanText(
-          R"([{"stepId":"a","costHint":{"estimate":"1"}}])",
-          R"("costHints":{"budget":"1"},"pluginPolicies":{"default":{"trustTier":"trusted"},"byPlugin":{"x":{"trustTier":"partner"}}},)"),
-      1);
+  const auto down = Down(PlanText(R"([{"stepId":"a","costHint":{"estimate":"1"}}])",
+                                  R"("costHints":{"budget":"1"},"pluginPolicies":{"default":{"trustTier":"trusted"},)"
+                                  R"("byPlugin":{"x":{"trustTier":"partner"}}},)"),
+                         1);
   ASSERT_TRUE(down.has_value()) << down.error().ToString();
-  EXPECT_EQ(
-      *down,
-      J(R"({"metadata":{"planId":"p","planVersion":"down","schemaVersion":"v1.1","pluginTrustTier":"partner"},"steps":[{"stepId":"a"}]})"));
+  EXPECT_EQ(*down,
+            J(R"({"metadata":{"planId":"p","planVersion":"down","schemaVersion":"v1.1","pluginTrustTier":"partner"},)"
+              R"("steps":[{"stepId":"a"}]})"));
   EXPECT_EQ(Outcome(CanonicalJson(*down)), "ok");
 }
 TEST(Downgrade, ToV11_PolicyWithoutTier_CollapsesToUntrusted) {
@@ -165,9 +164,9 @@ TEST(Downgrade, ToV10_ChainOfDependencies_IsDropped) {
           "", ",\"maxParallelism\":16,\"onStepFailure\":\"fail_run\""),
       0);
   ASSERT_TRUE(down.has_value()) << down.error().ToString();
-  EXPECT_EQ(
-      *down,
-      J(R"({"metadata":{"planId":"p","planVersion":"down","schemaVersion":"v1.0"},"steps":[{"stepId":"a"},{"stepId":"b"},{"stepId":"c"}]})"));
+  EXPECT_EQ(*down,
+            J(R"({"metadata":{"planId":"p","planVersion":"down","schemaVersion":"v1.0"},"steps":[{"stepId":"a"},)"
+              R"({"stepId":"b"},{"stepId":"c"}]})"));
 }
 TEST(Downgrade, ToV10_OtherGraphs_AreRefused) {
   EXPECT_EQ(Refused(PlanText(R"([{"stepId":"a","dependsOn":[]},{"stepId":"b","dependsOn":[]}])"), 0),
@@ -203,25 +202,27 @@ TEST(Downgrade, ToV10_EachNonDefaultMember_IsRefused) {
             "/defaults/timeouts/attemptMs");
 }
 TEST(Downgrade, ToV10_DefaultsSpelledOut_AreDropped) {
-  const auto down = Down(
-      PlanText(
-          R"([{"stepId":"a","kind":"noop","params":{},"target":{},"secretRefs":[],"runIf":[],"logicalRetries":0,"workerClass":"control",
-    "retryPolicy":{"initialIntervalMs":1000,"maxIntervalMs":60000,"backoffCoefficient":2,"maxAttempts":3,"nonRetryableCodes":["PERMANENT_STEP_ERROR"]},"timeouts":{"attemptMs":1800000,"totalMs":5403000}}])",
-          R"("params":{},"defaults":{"retryPolicy":{"maxAttempts":3}},)",
-          R"(,"requiresApproval":false,"labels":{},"requiresCapabilities":[{"id":"basic-execution"}])"),
-      0);
+  const auto down =
+      Down(PlanText(R"([{"stepId":"a","kind":"noop","params":{},"target":{},"secretRefs":[],"runIf":[],)"
+                    R"("logicalRetries":0,"workerClass":"control",
+    "retryPolicy":{"initialIntervalMs":1000,"maxIntervalMs":60000,"backoffCoefficient":2,"maxAttempts":3,
+    "nonRetryableCodes":["PERMANENT_STEP_ERROR"]},"timeouts":{"attemptMs":1800000,"totalMs":5403000}}])",
+                    R"("params":{},"defaults":{"retryPolicy":{"maxAttempts":3}},)",
+                    R"(,"requiresApproval":false,"labels":{},"requiresCapabilities":[{"id":"basic-execution"}])"),
+           0);
   ASSERT_TRUE(down.has_value()) << down.error().ToString();
-  EXPECT_EQ(
-      *down,
-      J(R"({"metadata":{"planId":"p","planVersion":"down","schemaVersion":"v1.0","requiresCapabilities":["basic-execution"]},"steps":[{"stepId":"a","kind":"noop"}]})"));
+  EXPECT_EQ(*down, J(R"({"metadata":{"planId":"p","planVersion":"down","schemaVersion":"v1.0",)"
+                     R"("requiresCapabilities":["basic-execution"]},"steps":[{"stepId":"a","kind":"noop"}]})"));
 }
 TEST(Downgrade, NeedsAPlanVersionOfItsOwn) {
   EXPECT_EQ(Downgrade(J(PlanText(R"([{"stepId":"a"}])")), {1, 1}, "1").error().code, "DOWNGRADE_NOT_POSSIBLE");
   EXPECT_EQ(Downgrade(J(PlanText(R"([{"stepId":"a"}])")), {1, 1}, "a|b").error().code, "DOWNGRADE_NOT_POSSIBLE");
 }
 TEST(Downgrade, UpThenDown_GivesTheSameDocument) {
-  const Json v10 = J(
-      R"({"metadata":{"planId":"p","planVersion":"1","schemaVersion":"v1.0","pluginTrustTier":"partner","fallbackBehavior":"emulate","requiresCapabilities":["basic-execution"]},"steps":[{"stepId":"a","kind":"noop"},{"stepId":"b"}]})");
+  const Json v10 =
+      J(R"({"metadata":{"planId":"p","planVersion":"1","schemaVersion":"v1.0","pluginTrustTier":"partner",)"
+        R"("fallbackBehavior":"emulate","requiresCapabilities":["basic-execution"]},"steps":[{"stepId":"a",)"
+        R"("kind":"noop"},{"stepId":"b"}]})");
   Json back = *Downgrade(Upgrade(v10, {1, 0}).document, {1, 0}, "2");
   back.Find("metadata")->Set("planVersion", "1");
   EXPECT_EQ(CanonicalJson(back), CanonicalJson(v10));

@@ -33,9 +33,10 @@ TEST(StepTable, EveryGoodPlan_RoundTrips) {
   }
 }
 TEST(StepTable, MinimalPlan_IsCompact) {
-  EXPECT_EQ(
-      CanonicalJson(StepTableJson(Fixture("golden/plan-minimal.json"))),
-      R"({"planId":"plan-minimal","planSha256":"a986878982b35e031985b91826b534555abef216b207f77caf3827dd02e6c90a","planVersion":"1.0.0","sequential":true,"stepCount":1,"steps":[{"kind":"noop","stepId":"s1"}]})");
+  EXPECT_EQ(CanonicalJson(StepTableJson(Fixture("golden/plan-minimal.json"))),
+            R"({"planId":"plan-minimal",)"
+            R"("planSha256":"a986878982b35e031985b91826b534555abef216b207f77caf3827dd02e6c90a","planVersion":"1.0.0",)"
+            R"("sequential":true,"stepCount":1,"steps":[{"kind":"noop","stepId":"s1"}]})");
 }
 TEST(StepTable, CarriesNeitherCostHintsNorPayloadSchemas) {
   const std::string text = CanonicalJson(StepTableJson(Fixture("good/orders-daily.json")));

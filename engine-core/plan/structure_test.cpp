@@ -232,8 +232,10 @@ TEST(Steps, GoodMembers) {
        R"("logicalRetries":10)", R"("workerClass":"isolation")",
        R"("secretRefs":[{"name":"a","secretId":"s","key":"k"},{"name":"b","secretId":"s","key":"k","version":"3"}])",
        R"("timeouts":{"attemptMs":1,"totalMs":2,"heartbeatMs":3,"queueMs":4})",
-       R"("retryPolicy":{"initialIntervalMs":3600000,"maxIntervalMs":3600000,"backoffCoefficient":1.25,"maxAttempts":20,"nonRetryableCodes":[]})",
-       R"("costHint":{"estimate":"1.5","computeUnits":"3.5","dataBytes":1,"artifactBytes":2,"estimatedDurationMs":3})"}) {
+       R"("retryPolicy":{"initialIntervalMs":3600000,"maxIntervalMs":3600000,"backoffCoefficient":1.25,)"
+       R"("maxAttempts":20,"nonRetryableCodes":[]})",
+       R"("costHint":{"estimate":"1.5","computeUnits":"3.5",)"
+       R"("dataBytes":1,"artifactBytes":2,"estimatedDurationMs":3})"}) {
     EXPECT_EQ(OfStep(members), "ok") << members;
   }
 }
@@ -299,10 +301,10 @@ TEST(Steps, ReferencesAndPredicates_NeedAnAncestor) {
   EXPECT_EQ(
       Outcome(PlanText(R"([{"stepId":"a"},{"stepId":"b","kind":"echo","message":"${steps['ghost'].result.x}"}])")),
       "INVALID_STEP_SCHEMA param_invalid steps[1].message");
-  EXPECT_EQ(
-      Outcome(PlanText(
-          R"([{"stepId":"a","dependsOn":[]},{"stepId":"b","dependsOn":[],"runIf":[{"step":"a","path":"/x","op":"exists"}]}])")),
-      "INVALID_STEP_SCHEMA param_invalid steps[1].runIf[0].step");
+  EXPECT_EQ(Outcome(PlanText(
+                R"([{"stepId":"a","dependsOn":[]},{"stepId":"b","dependsOn":[],"runIf":[{"step":"a","path":"/x",)"
+                R"("op":"exists"}]}])")),
+            "INVALID_STEP_SCHEMA param_invalid steps[1].runIf[0].step");
   EXPECT_EQ(OfStep(R"("runIf":[{"step":"a","path":"/x","op":"exists"}])"),
             "INVALID_STEP_SCHEMA param_invalid steps[0].runIf[0].step");
   EXPECT_EQ(OfStep(R"("kind":"echo","message":"${env.HOME}")"), "INVALID_STEP_SCHEMA param_invalid steps[0].message");
@@ -311,8 +313,8 @@ TEST(Steps, ReferencesAndPredicates_NeedAnAncestor) {
 }
 TEST(Steps, AncestorsAreTransitive) {
   EXPECT_EQ(
-      Outcome(PlanText(
-          R"([{"stepId":"a","dependsOn":[]},{"stepId":"b","dependsOn":["a"]},{"stepId":"c","kind":"echo","dependsOn":["b"],"message":"${steps['a'].result.x}"}])")),
+      Outcome(PlanText(R"([{"stepId":"a","dependsOn":[]},{"stepId":"b","dependsOn":["a"]},{"stepId":"c","kind":"echo",)"
+                       R"("dependsOn":["b"],"message":"${steps['a'].result.x}"}])")),
       "ok");
 }
 
@@ -325,10 +327,9 @@ TEST(CostHints, Shapes) {
   EXPECT_EQ(OfTop(R"("costHints":{"budget":"-1"},)"), "INVALID_PLAN_SCHEMA pattern costHints.budget");
 }
 TEST(PluginPolicies, Shapes) {
-  EXPECT_EQ(
-      OfTop(
-          R"("pluginPolicies":{"byPlugin":{"acme/x":{"trustTier":"partner","network":{"mode":"allowlist","allowlist":["h:1"]},"allowedVersions":["1"],"requireDigest":true}}},)"),
-      "ok");
+  EXPECT_EQ(OfTop(R"("pluginPolicies":{"byPlugin":{"acme/x":{"trustTier":"partner","network":{"mode":"allowlist",)"
+                  R"("allowlist":["h:1"]},"allowedVersions":["1"],"requireDigest":true}}},)"),
+            "ok");
   EXPECT_EQ(OfTop(R"("pluginPolicies":{"default":{"network":{"mode":"all"}}},)"),
             "INVALID_PLAN_SCHEMA enum pluginPolicies.default.network.mode");
   EXPECT_EQ(OfTop(R"("pluginPolicies":{"default":{"network":{"mode":"allowlist","allowlist":["h:99999"]}}},)"),
@@ -353,9 +354,11 @@ TEST(BuildPlan, DefaultsOfTheDocument) {
   EXPECT_EQ(step.logical_retries, 0);
 }
 TEST(BuildPlan, PolicyMembers_ComeFromStepThenDefaultsThenStandard) {
-  const Plan plan = MustParse(PlanText(
-      R"([{"stepId":"a","retryPolicy":{"maxAttempts":2},"timeouts":{"queueMs":9}},{"stepId":"b","timeouts":{"totalMs":77}}])",
-      R"("defaults":{"retryPolicy":{"initialIntervalMs":500,"maxAttempts":4,"backoffCoefficient":1.5},"timeouts":{"attemptMs":1000}},)"));
+  const Plan plan = MustParse(
+      PlanText(R"([{"stepId":"a","retryPolicy":{"maxAttempts":2},"timeouts":{"queueMs":9}},{"stepId":"b",)"
+               R"("timeouts":{"totalMs":77}}])",
+               R"("defaults":{"retryPolicy":{"initialIntervalMs":500,"maxAttempts":4,"backoffCoefficient":1.5},)"
+               R"("timeouts":{"attemptMs":1000}},)"));
   const Step& a = plan.steps()[0];
   EXPECT_EQ(a.retry.max_attempts, 2);
   EXPECT_EQ(a.retry.initial_interval_ms, 500);
@@ -368,8 +371,9 @@ TEST(BuildPlan, PolicyMembers_ComeFromStepThenDefaultsThenStandard) {
   EXPECT_EQ(plan.steps()[1].retry.max_attempts, 4);
 }
 TEST(BuildPlan, WorkerClass_IsThatOfTheKindUnlessGiven) {
-  const Plan plan = MustParse(PlanText(
-      R"([{"stepId":"a","kind":"sql.query","params":{"connection":"c","query":"q"}},{"stepId":"b","workerClass":"data"}])"));
+  const Plan plan =
+      MustParse(PlanText(R"([{"stepId":"a","kind":"sql.query","params":{"connection":"c","query":"q"}},{"stepId":"b",)"
+                         R"("workerClass":"data"}])"));
   EXPECT_EQ(plan.steps()[0].worker_class, WorkerClass::kData);
   EXPECT_EQ(plan.steps()[1].worker_class, WorkerClass::kData);
 }

@@ -559,8 +559,9 @@ Result<std::optional<std::string>> TransactionalStore::GetPlan(const TenantScope
   LOCKSTEP_TRY(CheckScope(scope));
   LOCKSTEP_ASSIGN(const std::unique_ptr<ITransaction> tx, backend_->BeginRead());
   LOCKSTEP_ASSIGN(std::optional<std::string> bytes, tx->FindPlan(scope.tenant_id(), sha256));
-  if (bytes && Sha256Hex(*bytes) != sha256) {
-    return Fail("STATE_STORE_CORRUPT", "plan " + std::string(sha256) + ": the stored bytes have another digest");
+  if (const std::string actual = bytes ? Sha256Hex(*bytes) : std::string(sha256); actual != sha256) {
+    return Fail(Error("STATE_STORE_CORRUPT", "plan " + std::string(sha256) + ": the stored bytes have SHA-256 " + actual)
+                    .With("actualSha256", actual));
   }
   return bytes;
 }

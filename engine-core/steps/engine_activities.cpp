@@ -115,15 +115,31 @@ Result<Batch> ParseBatch(const Json& request) {
   return batch;
 }
 
-Json BatchJson(const Batch& batch, const state::BatchResult& result) {
+// The write that a duplicate was answered from, when it says other than this one: an attempt of the same workflow task that was
+// never answered may have appended it, with the times of that attempt. The log has it, so the history must tell it too.
+Result<std::optional<Json>> StoredOther(const Batch& batch, size_t position, const state::AppendResult& answer,
+                                        state::IRunStateStore& store) {
+  LOCKSTEP_ASSIGN(const auto rows, store.FetchEvents(state::TenantScope(batch.tenant_id), batch.run_id, answer.run_seq - 1, 1));
+  if (rows.empty() || rows.front().run_seq != answer.run_seq) return std::nullopt;
+  const state::EventWrite& stored = rows.front();
+  if (stored == batch.events[position]) return std::nullopt;
+  return state::ToJson(stored);
+}
+
+Result<Json> BatchJson(const Batch& batch, const state::BatchResult& result, state::IRunStateStore& store) {
   Json appended = Json::MakeArray();
   for (size_t i = 0; i < result.events.size(); ++i) {
     const state::AppendResult& event = result.events[i];
-    appended.Push(Json::MakeObject({{"eventId", event.event_id},
-                                    {"runSeq", event.run_seq},
-                                    {"persistedAt", event.persisted_at},
-                                    {"idempotent", event.idempotent},
-                                    {"digest", batch.digests.at(i)}}));
+    Json row = Json::MakeObject({{"eventId", event.event_id},
+                                 {"runSeq", event.run_seq},
+                                 {"persistedAt", event.persisted_at},
+                                 {"idempotent", event.idempotent},
+                                 {"digest", batch.digests.at(i)}});
+    if (event.idempotent) {
+      LOCKSTEP_ASSIGN(auto stored, StoredOther(batch, i, event, store));
+      if (stored) row.Set("stored", std::move(*stored));
+    }
+    appended.Push(std::move(row));
   }
   return Json::MakeObject(
       {{"appended", std::move(appended)}, {"headSeq", result.head_seq}, {"snapshotHash", result.snapshot_hash}});
@@ -211,7 +227,7 @@ Result<Json> EmitEvents(activity::ActivityContext&, const Json::Array& arguments
   LOCKSTEP_ASSIGN(const state::BatchResult result,
                   store->AppendEvents(state::TenantScope(batch.tenant_id), batch.run_id, batch.events));
   LOCKSTEP_CHECK(result.events.size() == batch.events.size(), "the store answered another number of events");
-  return BatchJson(batch, result);
+  return BatchJson(batch, result, *store);
 }
 
 Result<Json> CompileRunSnapshot(activity::ActivityContext&, const Json::Array& arguments, Services& services) {

@@ -10,7 +10,8 @@
 //   ends the run with CAPABILITIES_NOT_SUPPORTED. A report that differs in other ways (another version, say) is no such
 //   difference.
 // emitEvents({tenantId, runId, events: [EventWrite]})
-//   -> {appended: [{eventId, runSeq, persistedAt, idempotent, digest}], headSeq, snapshotHash}; `digest` is the SHA-256
+//   -> {appended: [{eventId, runSeq, persistedAt, idempotent, digest, stored?}], headSeq, snapshotHash}; `stored`:
+//   the stored EventWrite when a duplicate was answered from one that says otherwise; `digest` is the SHA-256
 //   of the canonical text of the write as it was received. Retryable: STATE_STORE_UNAVAILABLE, STATE_STORE_TIMEOUT; not
 //   retryable: every defect of the producer (SCHEMA_VALIDATION_FAILED, IDEMPOTENCY_KEY_MISMATCH, INVALID_TRANSITION,
 //   RUN_NOT_FOUND).

@@ -428,6 +428,7 @@ TEST_F(ProcessRunTest, WorkerDeath_KillsTheProgram) {
   const pid_t worker = ::fork();
   ASSERT_GE(worker, 0);
   if (worker == 0) {
+    ::setenv("TMPDIR", directory_.path().c_str(), 1);  // what the killed worker leaves goes with the fixture
     Run("process.run", Shell("echo $$ > " + PathText("pid") + "; exec sleep 1000"));
     ::_exit(0);
   }

@@ -28,6 +28,8 @@ std::string RelativeToTree(std::string_view path) {
     const std::string_view root = own.substr(0, own.size() - kOwn.size());
     if (path.starts_with(root)) return std::string(path.substr(root.size()));
   }
+  // A compiler cache may have spelled one of the two paths another way.
+  if (const size_t at = path.rfind("/engine-core/"); at != std::string_view::npos) return std::string(path.substr(at + 1));
   return std::string(path);
 }
 

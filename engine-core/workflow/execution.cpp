@@ -145,6 +145,7 @@ void Runtime::Activate(const TaskSlice& slice) {
   info_.history_size_bytes = started.history_size_bytes();
   info_.suggest_continue_as_new = started.suggest_continue_as_new();
   replaying_ = slice.completed != nullptr;
+  continued_at_once_ = slice.continued_at_once;
   history_commands_ = slice.history_commands;
   resumptions_ = 0;
   LoadLookahead(slice);
@@ -295,6 +296,8 @@ void Runtime::ResumeNext() {
     BreakWithCurrentException();
     return;
   }
+  // Code that spins after this wait is reported there, and not where another coroutine stood last.
+  if (next->where.line() != 0) location_.store(next->where, std::memory_order_relaxed);
   running_ = next;
   next->self.resume();
   SweepSpawned();
@@ -418,6 +421,7 @@ void Runtime::Spawn(Task<void> task) {
 }
 
 uint64_t Runtime::AddCondition(Condition condition) {
+  condition.waiter->where = CurrentLocation();
   conditions_.emplace(++next_condition_, std::move(condition));
   return next_condition_;
 }
@@ -489,7 +493,8 @@ void Runtime::Step(Machine* machine, MachineInput input, const HistoryEvent* eve
 }
 
 void Runtime::ApplyEffects(Machine* machine, const Transition& row, const MachineOutcome& outcome) {
-  if (row.effects & kWithdraw) Withdraw(machine);
+  if (row.effects & kWithdraw) Withdraw(machine, false);
+  if (row.effects & kWithdrawCancel) Withdraw(machine, true);
   if (row.effects & kBind) {
     machine->event_id = outcome.event->event_id();
     by_event_id_[machine->event_id] = machine;
@@ -513,9 +518,9 @@ void Runtime::ApplyEffects(Machine* machine, const Transition& row, const Machin
   }
 }
 
-void Runtime::Withdraw(Machine* machine) {
+void Runtime::Withdraw(Machine* machine, bool cancellation) {
   for (Issued& issued : issued_) {
-    if (issued.machine == machine && !issued.cancels) issued.withdrawn = true;
+    if (issued.machine == machine && issued.cancels == cancellation) issued.withdrawn = true;
   }
 }
 
@@ -562,7 +567,7 @@ void Runtime::EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outc
   if (replayed_marker_ != nullptr) {
     const auto& recorded = replayed_marker_->marker_recorded_event_attributes();
     // Facts of the recording that the code does not decide; other SDKs record no digest of the input.
-    if (const auto known = ReadLocalActivityMarker(recorded)) data.replay_time = known->replay_time;
+    data.replay_time = replayed_data_->replay_time;
     if (!recorded.details().contains(std::string(kInputDigestKey))) digest = {};
   }
   FillLocalActivityMarker(data, digest, marker);
@@ -575,7 +580,8 @@ void Runtime::EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outc
   issued_.push_back({command, machine, false, false, machine->where});
   if (options_.on_local_activity && outcome.backoff_ms == 0) {
     options_.on_local_activity({machine->id, machine->local->type, &machine->local->input, outcome.result.get(),
-                                replayed_marker_ != nullptr ? replayed_marker_->event_id() : 0, machine->where});
+                                replayed_marker_ != nullptr ? replayed_marker_->event_id() : 0, info_.history_length, machine->where,
+                                machine->local->options.parts});
   }
 }
 
@@ -653,8 +659,10 @@ void Runtime::ReplayLocalActivities() {
       outcome.result = std::make_unique<Payloads>(result == marker.details().end() ? Payloads() : result->second);
     }
     replayed_marker_ = event;
+    replayed_data_ = &*data;
     ResolveLocalActivity(std::move(outcome));
     replayed_marker_ = nullptr;
+    replayed_data_ = nullptr;
   }
 }
 
@@ -902,8 +910,9 @@ void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEve
   for (const Issued& entry : issued_) {
     if (!entry.withdrawn) issued.push_back(&entry);
   }
-  // After the code broke, or never began, there is nothing sensible to compare: that report stands alone.
-  if (!broken_ && root_.valid()) {
+  // After the code broke, diverged on the way or never began, what it issued is not worth a comparison: that report stands
+  // alone.
+  if (!diverged_ && !broken_ && root_.valid()) {
     size_t at = 0;
     const size_t common = std::min(issued.size(), recorded.size());
     while (at < common && SameIdentity(*issued[at]->command, *recorded[at])) {
@@ -914,8 +923,24 @@ void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEve
       ReportMisalignment(std::span(issued).subspan(at), recorded.subspan(at), completed, at > 0 ? issued[at - 1] : nullptr);
     }
   }
+  if (!diverged_ && !broken_ && !continued_at_once_) ReportUnfinishedLocalActivities(completed);
+  if (!issued_.empty()) last_issued_where_ = issued_.back().where;
   issued_.clear();
   command_arena_->Reset();
+}
+
+// A worker completes a task with a local activity still running only to ask for the next task at once (a heartbeat). Where the
+// history shows no such task, the code that was recorded had not started it here.
+void Runtime::ReportUnfinishedLocalActivities(const HistoryEvent& completed) {
+  for (const auto& [id, machine] : pending_local_) {
+    Divergence divergence = Describe(DivergenceKind::kSurplusCommand, nullptr, nullptr);
+    divergence.event_id = completed.event_id();
+    divergence.command = "MarkerRecorded LocalActivity " + id + "#" + std::to_string(machine->local->attempt);
+    divergence.actual = divergence.command;
+    divergence.step_id = StepIdOf(id);
+    divergence.where = ToSourceLine(machine->where);
+    Report(std::move(divergence));
+  }
 }
 
 void Runtime::Pair(const Issued& issued, const HistoryEvent& event, const HistoryEvent& completed) {
@@ -968,6 +993,7 @@ void Runtime::ReportMisalignment(std::span<const Issued* const> issued, std::spa
       Divergence divergence = Describe(DivergenceKind::kMissingCommand, recorded[i], nullptr);
       divergence.expected = expected[i].ToString();
       if (nearest != nullptr) divergence.where = ToSourceLine(nearest->where);
+      if (!divergence.where.known()) divergence.where = ToSourceLine(last_issued_where_);
       if (!divergence.where.known()) divergence.where = ToSourceLine(location_.load());
       Report(std::move(divergence));
     }

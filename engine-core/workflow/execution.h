@@ -59,7 +59,9 @@ struct LocalActivityTrace {
   const temporal::api::common::v1::Payloads* input = nullptr;
   const temporal::api::common::v1::Payloads* result = nullptr;  // nullptr when it failed
   int64_t event_id = 0;  // of the marker when replaying, else 0
+  int64_t task_started_id = 0;
   std::source_location where;
+  std::span<const std::source_location> parts;  // lines of the parts of a batch, may be empty
 };
 
 struct ExecutionOptions {

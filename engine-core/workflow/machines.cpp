@@ -41,6 +41,12 @@ constexpr Transition kActivityTable[] = {
     {S::kStarted, I::kCancel, S::kStarted, kResolveCancelled, M::kAbandon},
     {S::kCancelIssued, I::kCancelRecorded, S::kCancelRecorded},
     {S::kCancelIssued, I::kCancel, S::kCancelIssued},
+    // The request to cancel and the activity's end may reach the code in one task.
+    {S::kCancelIssued, I::kStarted, S::kCancelIssued},
+    {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel | kEndWith},
+    {S::kCancelIssued, I::kFailed, S::kClosed, kWithdrawCancel | kEndWith},
+    {S::kCancelIssued, I::kTimedOut, S::kClosed, kWithdrawCancel | kEndWith},
+    {S::kCancelIssued, I::kCancelled, S::kClosed, kWithdrawCancel | kEndWith},
     {S::kCancelRecorded, I::kCancel, S::kCancelRecorded},
     {S::kCancelRecorded, I::kStarted, S::kCancelRecorded},
     {S::kCancelRecorded, I::kSucceeded, S::kClosed, kEndWith},
@@ -66,6 +72,7 @@ constexpr Transition kTimerTable[] = {
     {S::kRecorded, I::kSucceeded, S::kClosed, kEndWith},
     {S::kRecorded, I::kCancel, S::kCancelIssued, kEmitCancel | kResolveCancelled},
     {S::kCancelIssued, I::kCancelRecorded, S::kClosed},
+    {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel},
 };
 
 // Commands that the history merely confirms.

@@ -69,6 +69,7 @@ enum MachineEffect : uint16_t {
   kDropLocal = 1 << 7,          // tell the driver to stop it
   kEmitMarker = 1 << 8,         // put the marker with the outcome in the open task
   kStartBackOff = 1 << 9,       // start the back-off timer
+  kWithdrawCancel = 1 << 10,    // take the cancellation back: the work ended in the same task, the server would refuse it
 };
 
 // How cancelling treats work that has already begun.

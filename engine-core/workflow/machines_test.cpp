@@ -67,6 +67,11 @@ std::map<CommandKind, std::vector<Row>> Expected() {
         {S::kStarted, I::kCancel, S::kStarted, kResolveCancelled, M::kAbandon},
         {S::kCancelIssued, I::kCancelRecorded, S::kCancelRecorded},
         {S::kCancelIssued, I::kCancel, S::kCancelIssued},
+        {S::kCancelIssued, I::kStarted, S::kCancelIssued},
+        {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel | kResolve},
+        {S::kCancelIssued, I::kFailed, S::kClosed, kWithdrawCancel | kResolve},
+        {S::kCancelIssued, I::kTimedOut, S::kClosed, kWithdrawCancel | kResolve},
+        {S::kCancelIssued, I::kCancelled, S::kClosed, kWithdrawCancel | kResolve},
         {S::kCancelRecorded, I::kCancel, S::kCancelRecorded},
         {S::kCancelRecorded, I::kStarted, S::kCancelRecorded}}});
   const std::vector<Row> local = {{S::kCreated, I::kIssue, S::kIssued, kRequestLocal},
@@ -78,7 +83,8 @@ std::map<CommandKind, std::vector<Row>> Expected() {
   const std::vector<Row> timer = Concat({kOpening,
                                          Resolves(S::kRecorded, {I::kSucceeded}),
                                          {{S::kRecorded, I::kCancel, S::kCancelIssued, kCancelNow},
-                                          {S::kCancelIssued, I::kCancelRecorded, S::kClosed}}});
+                                          {S::kCancelIssued, I::kCancelRecorded, S::kClosed},
+                                          {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel}}});
   const std::vector<Row> confirmed = {{S::kCreated, I::kIssue, S::kIssued, kEmitCommand}, {S::kIssued, I::kRecorded, S::kClosed}};
   const std::vector<Row> child =
       Concat({kOpening,
@@ -154,7 +160,9 @@ TEST(Machines, EveryStateOfATable_IsReached_AndLeadsToTheEnd) {
 TEST(Machines, CancelRows_ExistOnlyWhereTheServerHasACommandForThem) {
   for (const CommandKindSpec& spec : AllCommandKinds()) {
     for (const Transition& row : spec.table) {
-      if (row.effects & kEmitCancel) EXPECT_NE(spec.cancel_command_type, 0) << spec.name;
+      if (row.effects & kEmitCancel) {
+        EXPECT_NE(spec.cancel_command_type, 0) << spec.name;
+      }
     }
     EXPECT_EQ(spec.cancel_command_type == 0, spec.cancel_recorded_event_type == 0) << spec.name;
   }
@@ -166,7 +174,12 @@ TEST(Machines, Effects_DoNotContradictEachOther) {
     for (const Transition& row : spec.table) {
       EXPECT_FALSE((row.effects & kResolve) && (row.effects & kResolveCancelled)) << spec.name;
       EXPECT_FALSE((row.effects & kWithdraw) && (row.effects & kEmitCancel)) << spec.name;
-      if (row.effects & kBind) EXPECT_EQ(row.on, I::kRecorded);
+      if (row.effects & kWithdrawCancel) {
+        EXPECT_EQ(row.from, S::kCancelIssued) << spec.name;
+      }
+      if (row.effects & kBind) {
+        EXPECT_EQ(row.on, I::kRecorded);
+      }
     }
   }
 }

@@ -4,6 +4,8 @@
 #include <temporal/api/common/v1/message.pb.h>
 #include <temporal/api/history/v1/message.pb.h>
 
+#include <algorithm>
+
 #include "engine-core/workflow/payload.h"
 
 namespace lockstep::workflow {
@@ -76,12 +78,18 @@ void FillSideEffectMarker(int64_t id, const Json& value, MarkerCommand* marker) 
 
 void FillLocalActivityMarker(const LocalActivityMarker& data, std::string_view input_digest, MarkerCommand* marker) {
   marker->set_marker_name(std::string(kLocalActivityMarker));
-  SetDetail(marker, kDataKey,
-            Json::MakeObject({{"ActivityID", data.activity_id},
-                              {"ActivityType", data.activity_type},
-                              {"ReplayTime", data.replay_time},
-                              {"Attempt", data.attempt},
-                              {"Backoff", data.backoff_ms * kNanosPerMilli}}));
+  // Canonical JSON written by hand: a replay writes one for every event that the engine appends.
+  std::string text = "{\"ActivityID\":";
+  AppendJsonString(data.activity_id, &text);
+  text += ",\"ActivityType\":";
+  AppendJsonString(data.activity_type, &text);
+  text += ",\"Attempt\":" + std::to_string(data.attempt) + ",\"Backoff\":" +
+          std::to_string(std::clamp<int64_t>(data.backoff_ms, 0, INT64_MAX / kNanosPerMilli) * kNanosPerMilli) + ",\"ReplayTime\":";
+  AppendJsonString(data.replay_time, &text);
+  text += "}";
+  Payload* payload = (*marker->mutable_details())[std::string(kDataKey)].add_payloads();
+  (*payload->mutable_metadata())["encoding"] = "json/plain";
+  payload->set_data(std::move(text));
   if (!input_digest.empty()) SetDetail(marker, kInputDigestKey, input_digest);
 }
 
@@ -106,6 +114,13 @@ std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerCommand& 
 
 std::string InputDigestOf(const MarkerEvent& marker) { return InputDigest(marker); }
 std::string InputDigestOf(const MarkerCommand& marker) { return InputDigest(marker); }
+
+std::string_view MarkerIdKey(std::string_view name) {
+  if (name == kVersionMarker) return kVersionChangeIdKey;
+  if (name == kSideEffectMarker) return kSideEffectIdKey;
+  if (name == kLocalActivityMarker) return kDataKey;
+  return {};
+}
 
 std::string MarkerId(std::string_view name, const MarkerEvent& marker) { return IdOf(name, marker); }
 std::string MarkerId(std::string_view name, const MarkerCommand& marker) { return IdOf(name, marker); }

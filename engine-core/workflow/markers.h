@@ -67,6 +67,8 @@ std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerCommand& 
 std::string InputDigestOf(const MarkerEvent& marker);
 std::string InputDigestOf(const MarkerCommand& marker);
 
+// The detail that the id below is read from; empty for foreign markers. Equal bytes in it mean equal ids.
+std::string_view MarkerIdKey(std::string_view name);
 // What tells one marker of a name from another: change id, side-effect id, local activity id; empty for foreign markers.
 std::string MarkerId(std::string_view name, const MarkerEvent& marker);
 std::string MarkerId(std::string_view name, const MarkerCommand& marker);

@@ -569,6 +569,26 @@ bool PlainlyEqual(const ActivityCommand& command, const ActivityEvent& event, co
          SameRetry(command.retry_policy(), event.retry_policy());
 }
 
+bool PlainlyEqual(const MarkerCommand& command, const MarkerEvent& event) {
+  if (command.marker_name() != event.marker_name() || command.details_size() != event.details_size()) return false;
+  if (command.has_failure() || event.has_failure() || command.has_header() || event.has_header()) return false;
+  for (const auto& [key, payloads] : command.details()) {
+    const auto other = event.details().find(key);
+    if (other == event.details().end() || !SamePayloads(payloads, other->second)) return false;
+  }
+  return true;
+}
+
+// The bytes that hold the id; an unequal spelling of the same id is left to the slow way.
+bool SameMarkerBytes(const MarkerCommand& command, const MarkerEvent& event) {
+  const std::string key(MarkerIdKey(command.marker_name()));
+  if (key.empty()) return false;
+  const auto left = command.details().find(key);
+  const auto right = event.details().find(key);
+  return left != command.details().end() && right != event.details().end() && left->second.payloads_size() == 1 &&
+         right->second.payloads_size() == 1 && left->second.payloads(0).data() == right->second.payloads(0).data();
+}
+
 // --- local activities ----------------------------------------------------------------------------------------------------
 
 // A local activity is a marker to the server; to people it is an activity, and its fields are compared as such.
@@ -607,7 +627,7 @@ CommandIdentity IdentityOf(const HistoryEvent& event) {
 }
 
 bool SameIdentity(const Command& command, const HistoryEvent& event) {
-  // The two most frequent kinds without a look-up.
+  // The most frequent kinds without a look-up.
   if (command.command_type() == COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK) {
     return event.event_type() == EVENT_TYPE_ACTIVITY_TASK_SCHEDULED &&
            command.schedule_activity_task_command_attributes().activity_id() ==
@@ -619,6 +639,12 @@ bool SameIdentity(const Command& command, const HistoryEvent& event) {
   }
   const BoundKind* kind = KindOfCommand(command.command_type());
   if (kind == nullptr || kind->row->event_type != event.event_type()) return false;
+  if (command.command_type() == COMMAND_TYPE_RECORD_MARKER) {
+    const auto& left = command.record_marker_command_attributes();
+    const auto& right = event.marker_recorded_event_attributes();
+    if (left.marker_name() != right.marker_name()) return false;
+    if (SameMarkerBytes(left, right)) return true;
+  }
   if (kind->command_id == nullptr) return SpecialId(command) == SpecialId(event);
   const Message& left = Attributes(command, kind->command_attributes);
   const Message& right = Attributes(event, kind->event_attributes);
@@ -641,6 +667,10 @@ void CompareFields(const Command& command, const HistoryEvent& event, const Fiel
       return;
     }
     filled = Filled(command.schedule_activity_task_command_attributes(), context);
+  }
+  if (command.command_type() == COMMAND_TYPE_RECORD_MARKER &&
+      PlainlyEqual(command.record_marker_command_attributes(), event.marker_recorded_event_attributes())) {
+    return;
   }
   const bool local = command.command_type() == COMMAND_TYPE_RECORD_MARKER &&
                      command.record_marker_command_attributes().marker_name() == kLocalActivityMarker;

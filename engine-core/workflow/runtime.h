@@ -24,6 +24,7 @@
 #include "engine-core/workflow/execution.h"
 #include "engine-core/workflow/frame_arena.h"
 #include "engine-core/workflow/machines.h"
+#include "engine-core/workflow/markers.h"
 #include "engine-core/workflow/match.h"
 #include "engine-core/workflow/random.h"
 #include "engine-core/workflow/registry.h"
@@ -194,7 +195,7 @@ class Runtime final : public Execution {
   void EmitCancel(Machine* machine);
   void EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outcome);
   void StartBackOff(Machine* machine, const LocalActivityOutcome& outcome);
-  void Withdraw(Machine* machine);
+  void Withdraw(Machine* machine, bool cancellation);
   void JoinScope(Machine* machine, const std::shared_ptr<ScopeState>& scope);
   void LeaveScope(Machine* machine);
   void Break(std::string code, std::string message);
@@ -205,6 +206,7 @@ class Runtime final : public Execution {
 
   // Matching of the open task's commands with what the history recorded.
   void Pair(const Issued& issued, const HistoryEvent& event, const HistoryEvent& completed);
+  void ReportUnfinishedLocalActivities(const HistoryEvent& completed);
   void ReportMisalignment(std::span<const Issued* const> issued, std::span<const HistoryEvent* const> recorded,
                           const HistoryEvent& completed, const Issued* before);
   void ReportSurplus(const Issued& issued, const CommandIdentity& identity, const HistoryEvent& completed);
@@ -218,6 +220,8 @@ class Runtime final : public Execution {
   Random random_;
   UnixMillis now_ = 0;
   bool replaying_ = false;
+  bool continued_at_once_ = true;  // the slice being run, see TaskSlice
+  std::source_location last_issued_where_;
   bool started_ = false;
   bool closed_ = false;
   bool diverged_ = false;
@@ -242,6 +246,7 @@ class Runtime final : public Execution {
   std::vector<std::string> local_cancellations_;
   std::deque<const HistoryEvent*> recorded_local_;  // markers of the task being replayed, in order
   const HistoryEvent* replayed_marker_ = nullptr;   // the one whose outcome is being handed in
+  const LocalActivityMarker* replayed_data_ = nullptr;  // read from it
   std::map<std::string, RecordedVersion, std::less<>> recorded_versions_;
   std::map<std::string, int, std::less<>> versions_;
   std::set<std::string, std::less<>> versions_out_of_range_;  // each is reported once

@@ -52,6 +52,21 @@ const HistoryEvent* FindEnd(std::span<const HistoryEvent* const> events, size_t 
   return nullptr;
 }
 
+bool Before(const google::protobuf::Timestamp& a, const google::protobuf::Timestamp& b) {
+  return a.seconds() != b.seconds() ? a.seconds() < b.seconds() : a.nanos() < b.nanos();
+}
+
+// Looks past the completion and its command events: buffered events carry times from before it; anything later that comes
+// before a scheduled task came on its own.
+bool ContinuedAtOnce(std::span<const HistoryEvent* const> events, const HistoryEvent& completed) {
+  for (size_t i = static_cast<size_t>(completed.event_id() - events.front()->event_id()) + 1; i < events.size(); ++i) {
+    if (ClassOf(*events[i]) == kCommand) continue;
+    if (ClassOf(*events[i]) == kTaskBookkeeping) return true;
+    if (Before(completed.event_time(), events[i]->event_time())) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool IsCommandEvent(const HistoryEvent& event) { return ClassOf(event) == kCommand; }
@@ -84,6 +99,7 @@ HistoryCut CutHistory(std::span<const HistoryEvent* const> events) {
       task.started = event;
       task.completed = end;
       task.history_commands = commands;
+      if (end != nullptr) task.continued_at_once = ContinuedAtOnce(events, *end);
       recorded = &task.recorded;
     } else if (IsType(event, EVENT_TYPE_WORKFLOW_TASK_COMPLETED)) {
       if (cut.tasks.empty()) cut.head_completed = event;

@@ -28,6 +28,9 @@ struct TaskSlice {
   // Set when the history knows how the task ended: the code is replaying, and `recorded` are the events of its commands.
   const HistoryEvent* completed = nullptr;
   std::vector<const HistoryEvent*> recorded;
+  // The server scheduled the next task together with the completion: the worker asked for it (a heartbeat, because a local
+  // activity was still running), or events had been buffered. Also true when the history does not tell.
+  bool continued_at_once = true;
   // Command events of all tasks of the cut, in history order: tells a command that moved to another task from a new one.
   std::shared_ptr<const std::vector<const HistoryEvent*>> history_commands;
 };

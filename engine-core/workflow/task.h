@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <utility>
 #include <variant>
 
@@ -26,6 +27,7 @@ struct PromiseBase {
   PromiseBase* continuation = nullptr;  // who awaits this task
   std::shared_ptr<ScopeState> scope;    // cancellation scope it runs in
   std::exception_ptr exception;
+  std::source_location where;           // of the wait it is suspended in
 
   static void* operator new(size_t size);
   static void operator delete(void* frame, size_t size) noexcept;

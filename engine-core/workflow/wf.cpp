@@ -32,6 +32,11 @@ std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent) {
   return SwitchTo(child);
 }
 
+void FutureCore::Await(PromiseBase* waiter) {
+  waiter->where = Runtime::Current().CurrentLocation();
+  waiters.push_back(waiter);
+}
+
 void FutureCore::SetReady() {
   ready = true;
   for (PromiseBase* waiter : waiters) Runtime::Current().MakeReady(waiter);
@@ -280,7 +285,7 @@ void spawn(Task<void> task) { Runtime::Current().Spawn(GuardedSpawn(std::move(ta
 
 Task<void> detached(Task<void> body) {
   body.promise()->scope = std::make_shared<ScopeState>();
-  co_await body;
+  return body;
 }
 
 CancelScope::CancelScope() : state_(Runtime::Current().CurrentScope()->MakeChild()) {}

@@ -74,7 +74,7 @@ class Runtime;
 struct FutureCore {
   bool ready = false;
   std::vector<PromiseBase*> waiters;
-  void Await(PromiseBase* waiter) { waiters.push_back(waiter); }
+  void Await(PromiseBase* waiter);
   void SetReady();
 };
 template <typename T>
@@ -141,6 +141,8 @@ struct LocalActivityOptions {
   int64_t start_to_close_ms = 10'000;
   int64_t schedule_to_close_ms = 0;
   RetryOptions retry{.max_attempts = 0};
+  // For an input that is a batch: the lines its parts came from, so that a difference in one part names the right line.
+  std::vector<Location> parts;
 };
 // Runs in the worker, inside the workflow task; the outcome is durable with the task, as one marker.
 Future<ActivityOutcome> local_activity(std::string_view type, Payloads input, LocalActivityOptions options = {},
@@ -193,11 +195,11 @@ Task<size_t> first_of(std::vector<Future<T>> futures, Location where = Location:
 class CancelScope {
  public:
   CancelScope();
-  // Starts `body` inside this scope.
+  // `body` in this scope, to be awaited or spawned; it may outlive this object.
   template <typename T>
   Task<T> run(Task<T> body) {
     body.promise()->scope = state_;
-    co_return co_await body;
+    return body;
   }
   void cancel(Location where = Location::current());
   bool cancelled() const;

@@ -135,6 +135,7 @@ struct Frame {
   std::array<uint64_t, 2> seen{};  // kMessage: fields met, by index
   uint64_t oneofs = 0;             // kMessage: oneofs that hold a value
   int64_t low = 0, high = 0;       // kLong
+  bool long_seen = false;          // kLong: had one of the two
 };
 
 class Handler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Handler> {
@@ -457,6 +458,7 @@ bool Handler::Close() {
   if (done.state == Frame::kMessage && done.table == event_table_) {
     FinishEvent(static_cast<const api::history::v1::HistoryEvent&>(*done.message));
   } else if (done.state == Frame::kLong) {
+    if (!done.long_seen) return Refuse("a number", "an object without low and high");
     const uint64_t value = static_cast<uint64_t>(done.high) << 32 | (static_cast<uint64_t>(done.low) & 0xFFFFFFFFU);
     Frame* owner = &stack_.back();
     if (done.field->kind == ValueKind::kInt64) {
@@ -528,6 +530,7 @@ bool Handler::Scalar(Token::Kind kind, std::string_view text) {
       if (!value || *value < INT32_MIN || *value > UINT32_MAX) return Refuse("a 32-bit number", Describe(kind, text));
       if (frame->key == "low") frame->low = *value;
       if (frame->key == "high") frame->high = *value;
+      frame->long_seen = frame->long_seen || frame->key == "low" || frame->key == "high";
       return true;
     }
     case Frame::kRepeated:

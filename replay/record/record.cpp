@@ -282,7 +282,7 @@ Result<Record> ReadRecord(const fs::path& directory, const RecordReadOptions& op
   }
   if (fs::exists(directory / "events.jsonl", error)) {
     auto events = state::ReadEventLogFile(directory / "events.jsonl");
-    if (!events) return Corrupt(directory / "events.jsonl", events.error().message);
+    if (!events) return Fail("RECORD_CORRUPT", events.error().message);  // names the file itself
     record.events = std::move(*events);
   }
   if (fs::exists(directory / "commands.jsonl", error)) {

@@ -61,9 +61,13 @@ class Recorder::Impl {
     if (fs::exists(directory, error) && !replace) {
       return Fail("RECORD_EXISTS", directory.string() + ": expected a new folder, found an existing one (--replace overwrites it)");
     }
+    // Payloads cannot be scrubbed without breaking the replay, so what would have to be scrubbed is not recorded at all.
+    if (std::string copy = plan; ScrubSecrets(&copy) > 0) {
+      return Fail("PLAN_INLINE_SECRET", "the plan holds what looks like a credential: expected secretRefs; nothing was recorded");
+    }
     // A worker with faults is for this run alone.
-    if (!script.worker_faults.empty()) worker_->Stop();
-    LOCKSTEP_TRY(StartWorker(script.worker_faults));
+    if (!script.worker_faults.empty() || script.worker_delayed) worker_->Stop();
+    if (!script.worker_delayed) LOCKSTEP_TRY(StartWorker(script.worker_faults));
     service::StartRunRequest request;
     request.plan = plan;
     request.params = script.params;
@@ -76,7 +80,7 @@ class Recorder::Impl {
     for (const ScriptStep& step : script.steps) LOCKSTEP_TRY(Play(step, run));
     LOCKSTEP_TRY(StartWorker({}));
     LOCKSTEP_TRY(WaitForEnd(run));
-    LOCKSTEP_ASSIGN(replay::Record record, Collect(run, plan));
+    LOCKSTEP_ASSIGN(replay::Record record, Collect(run, plan, script));
     return Write(std::move(record), directory, replace);
   }
 
@@ -215,7 +219,7 @@ class Recorder::Impl {
     }
   }
 
-  Result<replay::Record> Collect(const service::StartedRun& run, const std::string& plan) const {
+  Result<replay::Record> Collect(const service::StartedRun& run, const std::string& plan, const RunScript& script) const {
     replay::Record record;
     record.plan = plan;
     record.input = run.input;
@@ -223,6 +227,10 @@ class Recorder::Impl {
     Json files = Json::MakeArray();
     while (!next.empty()) {
       LOCKSTEP_ASSIGN(const auto loaded, client_->GetHistory(run.workflow_id, next));
+      // The binary form holds payloads in plain, so credentials inside them show.
+      if (std::string bytes = history::WriteBinary(*loaded); ScrubSecrets(&bytes) > 0) {
+        return Fail("RECORD_SECRET_FOUND", "a payload of the history holds what looks like a credential; nothing was recorded");
+      }
       record.histories.push_back(history::WriteJson(*loaded));
       files.Push(HistoryFileName(record.histories.size()));
       const auto& last = loaded->events(loaded->events_size() - 1);
@@ -245,6 +253,8 @@ class Recorder::Impl {
                                         {"workflowId", run.workflow_id},
                                         {"runId", run.run_id},
                                         {"histories", std::move(files)}});
+    if (!script.claimed_sha256.empty()) record.manifest.Set("claimedSha256", script.claimed_sha256);
+    if (!script.source.is_null()) record.manifest.Set("script", script.source);
     for (const auto& [change, version] : options_.version_pins) {
       if (record.manifest.Find("asOf") == nullptr) record.manifest.Set("asOf", Json::MakeObject());
       record.manifest.Find("asOf")->Set(change, version);

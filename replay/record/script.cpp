@@ -92,6 +92,7 @@ Status ParseSteps(const Json& json, const std::string& place, std::vector<Script
 
 Result<RunScript> ParseRunScript(const Json& json) {
   RunScript script;
+  script.source = json;
   if (json.is_array()) {
     LOCKSTEP_TRY(ParseSteps(json, "", &script.steps));
     return script;
@@ -99,11 +100,15 @@ Result<RunScript> ParseRunScript(const Json& json) {
   if (!json.is_object()) return Invalid("$", "a list of steps, or an object with script", &json);
   LOCKSTEP_TRY(CheckMembers(json, "", {"worker", "policy", "params", "claimedSha256", "script", "description"}));
   if (const Json* worker = json.Find("worker")) {
-    const Json* faults = worker->Find("faults");
-    if (faults == nullptr || !faults->is_array()) return Invalid("/worker/faults", "a list of faults", faults);
-    for (const Json& fault : faults->AsArray()) {
-      if (!fault.is_string()) return Invalid("/worker/faults", "strings", &fault);
-      script.worker_faults.push_back(fault.AsString());
+    if (!worker->is_object()) return Invalid("/worker", "an object", worker);
+    LOCKSTEP_TRY(CheckMembers(*worker, "/worker", {"faults", "delayed"}));
+    script.worker_delayed = worker->GetBool("delayed");
+    if (const Json* faults = worker->Find("faults")) {
+      if (!faults->is_array()) return Invalid("/worker/faults", "a list of faults", faults);
+      for (const Json& fault : faults->AsArray()) {
+        if (!fault.is_string()) return Invalid("/worker/faults", "strings", &fault);
+        script.worker_faults.push_back(fault.AsString());
+      }
     }
   }
   for (const auto& [name, target] : {std::pair{"policy", &script.policy}, std::pair{"params", &script.params}}) {

@@ -1,6 +1,6 @@
 // What happens to a run while it is recorded (`lockstep record --script`): a list of actions, each waiting for something first.
 //
-//   {"worker": {"faults": ["crash-after-append=5"]}, "policy": {"continueSteps": 2}, "params": {...}, "claimedSha256": "...",
+//   {"worker": {"faults": ["crash-after-append=5"], "delayed": true}, "policy": {"continueSteps": 2}, "params": {...}, "claimedSha256": "...",
 //    "script": [
 //     {"when": {"event": "StepCompleted", "stepId": "s3", "count": 1}, "do": {"signal": "PAUSE", "payload": {"reason": "deploy"}}},
 //     {"when": {"event": "RunPaused"}, "do": {"signal": "RESUME"}},
@@ -41,10 +41,12 @@ struct ScriptStep {
 
 struct RunScript {
   std::vector<std::string> worker_faults;
+  bool worker_delayed = false;  // start the worker only after the script, or where it says startWorker
   Json policy;  // members of the interpreter's policy to set; null: none
   Json params;
   std::string claimed_sha256;
   std::vector<ScriptStep> steps;
+  Json source;  // as given; null: no script. Kept in the record's manifest
 };
 
 Result<RunScript> ParseRunScript(const Json& json);

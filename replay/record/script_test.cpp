@@ -38,7 +38,8 @@ TEST(RunScript, BadInput_NamesThePlace) {
       {R"([{"do":{"sginal":"PAUSE"}}])", "/0/do/sginal: expected one of"},
       {R"({"script":[{"when":{"event":"X","count":0},"do":{"wait":1}}]})", "/script/0/when/count"},
       {R"({"policy":[]})", "/policy: expected an object"},
-      {R"({"worker":{}})", "/worker/faults"},
+      {R"({"worker":{"faults":3}})", "/worker/faults"},
+      {R"({"worker":{"sleepy":true}})", "/worker/sleepy: expected one of"},
       {R"([{}])", "/0/do: expected an action, found nothing"},
   };
   for (const auto& [text, part] : cases) {

@@ -15,6 +15,7 @@
 
 #include "engine-core/base/files.h"
 #include "engine-core/state/snapshot.h"
+#include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
 #include "replay/history/integrity.h"
 #include "replay/history/reader.h"
@@ -81,6 +82,30 @@ Status CheckHistory(const history::LoadedHistory& loaded, const workflow::Workfl
   return Fail("WORKFLOW_TYPE_UNKNOWN", loaded.info.path + ": event 1: expected a workflow of this build (" + (known.empty() ? "none" : known) + "), found " + type);
 }
 
+// A record is one run: its histories are the executions of one chain, in order, of the plan that the manifest names.
+Status CheckChain(const Record& record, const std::vector<history::LoadedHistory>& histories, const std::string& path) {
+  const std::string expected_plan = record.manifest.GetString("claimedSha256", record.manifest.GetString("planSha256"));
+  const std::string workflow_id = record.manifest.GetString("workflowId");
+  std::string previous;
+  for (size_t i = 0; i < histories.size(); ++i) {
+    const auto& start = histories[i].history->events(0).workflow_execution_started_event_attributes();
+    const auto bad = [&](const std::string& what, const std::string& expected, const std::string& found) {
+      return Fail("RECORD_CORRUPT", path + "/" + HistoryFileName(i + 1) + ": event 1: expected " + what + " " + expected + ", found " + (found.empty() ? "none" : found));
+    };
+    const auto input = workflow::ReadFirstJson(start.input());
+    const Json* ref = input ? input->Find("planRef") : nullptr;
+    if (const std::string digest = ref != nullptr ? ref->GetString("sha256") : std::string(); !expected_plan.empty() && digest != expected_plan) {
+      return bad("the plan with sha256", expected_plan, digest);
+    }
+    if (!workflow_id.empty() && start.workflow_id() != workflow_id) return bad("workflow id", workflow_id, start.workflow_id());
+    if (start.continued_execution_run_id() != previous) {
+      return bad("an execution that continues", previous.empty() ? "none (the first of the chain)" : previous, start.continued_execution_run_id());
+    }
+    previous = start.original_execution_run_id();
+  }
+  return {};
+}
+
 Result<Input> LoadInput(const std::string& path, const workflow::WorkflowRegistry& registry) {
   Input input;
   if (path != "-" && IsRecordDirectory(path)) {
@@ -94,6 +119,7 @@ Result<Input> LoadInput(const std::string& path, const workflow::WorkflowRegistr
     input.histories.push_back(std::move(loaded));
   }
   for (const auto& loaded : input.histories) LOCKSTEP_TRY(CheckHistory(loaded, registry));
+  if (input.record) LOCKSTEP_TRY(CheckChain(*input.record, input.histories, path));
   return input;
 }
 

@@ -31,6 +31,10 @@ std::string FieldName(std::string_view pointer) {
   return name;
 }
 
+std::string EventName(const state::EventWrite& event, int64_t seq) {
+  return event.event_type + (event.step_id.empty() ? "" : " " + event.step_id) + " (runSeq " + std::to_string(seq) + ")";
+}
+
 // Written by the engine core when a run begins; a bare history does not hold it, and the snapshot needs only its ids.
 state::EventRecord QueuedEvent(const Json& input) {
   state::EventRecord event;
@@ -62,7 +66,7 @@ void EngineLog::Begin(const Json& input) {
   const bool first = input.Find("cursor") == nullptr && input.Find("ctx") != nullptr && input.Find("planRef") != nullptr;
   if (!first) return;
   comparable_ = true;
-  if (!has_record_) Project(QueuedEvent(input));
+  if (!has_record_) Project(QueuedEvent(input), {});
 }
 
 void EngineLog::Observe(const workflow::LocalActivityTrace& trace) {
@@ -84,6 +88,7 @@ Divergence EngineLog::Describe(DivergenceKind kind, const workflow::LocalActivit
   divergence.kind = kind;
   divergence.grade = kind == DivergenceKind::kSnapshotChanged ? Grade::kSnapshotOnly : Grade::kPayloadOnly;
   divergence.event_id = trace.event_id;
+  divergence.task_started_id = trace.task_started_id;
   divergence.command = "LocalActivity " + std::string(trace.activity_id);
   divergence.where = workflow::ToSourceLine(trace.where);
   return divergence;
@@ -112,79 +117,75 @@ void EngineLog::ObserveAppend(const workflow::LocalActivityTrace& trace, const J
       divergences_.push_back(std::move(divergence));
       continue;
     }
-    CompareEvent(trace, *event, appended->AsArray()[i]);
+    workflow::LocalActivityTrace part = trace;
+    if (i < trace.parts.size()) part.where = trace.parts[i];
+    CompareEvent(part, *event, appended->AsArray()[i]);
   }
   CompareHash(trace, result);
 }
 
 void EngineLog::CompareEvent(const workflow::LocalActivityTrace& trace, const state::EventWrite& event, const Json& appended) {
   const int64_t seq = appended.GetInt("runSeq");
-  ApplyForeign(seq);
-  produced_.insert(seq);
   const Json actual = state::ToJson(event);
-  std::vector<Divergence> found;
-  const auto base = [&] {
+  // A duplicate answered from a row that says otherwise: the log has that row, and this write is known by its digest alone.
+  const Json* stored_json = appended.Find("stored");
+  const auto stored = stored_json != nullptr ? state::ParseEventWrite(*stored_json) : Result<state::EventWrite>(event);
+  ApplyForeign(seq, trace);
+  produced_.insert(seq);
+  std::vector<JsonDifference> differences;
+  const auto recorded = recorded_.find(seq);
+  if (recorded != recorded_.end() && stored_json == nullptr) {
+    differences = DiffJson(Comparable(state::ToJson(recorded->second)), Comparable(actual));
+  } else if (const std::string digest = Sha256Hex(CanonicalJson(actual)), known = appended.GetString("digest"); known != digest && !known.empty()) {
+    differences.push_back({"/event", "digest " + known, "digest " + digest + ": " + CanonicalJson(event.payload).substr(0, 200)});
+  }
+  for (JsonDifference& difference : differences) {
     Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
     divergence.step_id = event.step_id;
-    divergence.command = event.event_type + (event.step_id.empty() ? "" : " " + event.step_id) + " (runSeq " + std::to_string(seq) + ")";
-    return divergence;
-  };
-  if (const auto it = recorded_.find(seq); it != recorded_.end()) {
-    for (const JsonDifference& difference : DiffJson(Comparable(state::ToJson(it->second)), Comparable(actual))) {
-      Divergence divergence = base();
-      divergence.field = FieldName(difference.pointer);
-      divergence.expected = difference.expected;
-      divergence.actual = difference.actual;
-      found.push_back(std::move(divergence));
-    }
-  } else if (!appended.GetBool("idempotent")) {
-    const std::string digest = Sha256Hex(CanonicalJson(actual));
-    if (const std::string recorded = appended.GetString("digest"); !recorded.empty() && recorded != digest) {
-      Divergence divergence = base();
-      divergence.field = "event";
-      divergence.expected = "digest " + recorded;
-      divergence.actual = "digest " + digest + ": " + CanonicalJson(event.payload).substr(0, 200);
-      found.push_back(std::move(divergence));
-    }
+    divergence.command = EventName(event, seq);
+    divergence.field = FieldName(difference.pointer);
+    divergence.expected = std::move(difference.expected);
+    divergence.actual = std::move(difference.actual);
+    divergences_.push_back(std::move(divergence));
   }
-  if (!found.empty()) {
+  if (!differences.empty()) {
     explained_.insert(trace.event_id);
     events_differ_ = true;
-    for (Divergence& divergence : found) divergences_.push_back(std::move(divergence));
   }
   state::EventRecord record;
-  static_cast<state::EventWrite&>(record) = event;
+  static_cast<state::EventWrite&>(record) = stored ? *stored : event;
   record.event_id = appended.GetString("eventId", event.event_id);
   record.run_seq = seq;
   record.persisted_at = appended.GetString("persistedAt");
-  Project(record);
+  Project(record, trace);
 }
 
 // Events that others appended in between (RunQueued, SignalAccepted ...), as the record has them.
-void EngineLog::ApplyForeign(int64_t before_seq) {
+void EngineLog::ApplyForeign(int64_t before_seq, const workflow::LocalActivityTrace& trace) {
   for (auto it = recorded_.upper_bound(snapshot_.last_event_seq); it != recorded_.end() && it->first < before_seq; ++it) {
-    Project(it->second);
+    Project(it->second, trace);
   }
+  // A bare history does not hold what others appended. Audit events change nothing but the number; anything else is unknown.
+  if (!has_record_ && before_seq > snapshot_.last_event_seq + 1) gaps_ = true;
 }
 
-void EngineLog::Project(const state::EventRecord& record) {
+void EngineLog::Project(const state::EventRecord& record, const workflow::LocalActivityTrace& trace) {
   if (record.run_seq <= snapshot_.last_event_seq) return;
   // The harness follows one run: a history that mixes runs is reported by its events, not by an abort.
   if (!snapshot_.run_id.empty() && record.run_id != snapshot_.run_id) return;
   state::Project(&snapshot_, record);
   records_.push_back(record);
-  if (!compare_snapshots_ || !comparable_) return;
+  // A changed event explains a changed snapshot.
+  if (!compare_snapshots_ || !comparable_ || events_differ_) return;
   const auto it = recorded_snapshots_.find(record.run_seq);
   if (it == recorded_snapshots_.end()) return;
-  for (const JsonDifference& difference : DiffJson(it->second, state::SnapshotJson(snapshot_))) {
-    Divergence divergence;
-    divergence.kind = DivergenceKind::kSnapshotChanged;
-    divergence.grade = Grade::kSnapshotOnly;
+  for (JsonDifference& difference : DiffJson(it->second, state::SnapshotJson(snapshot_))) {
+    Divergence divergence = Describe(DivergenceKind::kSnapshotChanged, trace);
     divergence.command = "snapshot at runSeq " + std::to_string(record.run_seq);
     divergence.step_id = record.step_id;
     divergence.field = FieldName(difference.pointer);
-    divergence.expected = difference.expected;
-    divergence.actual = difference.actual;
+    divergence.expected = std::move(difference.expected);
+    divergence.actual = std::move(difference.actual);
     divergences_.push_back(std::move(divergence));
   }
 }
@@ -192,9 +193,10 @@ void EngineLog::Project(const state::EventRecord& record) {
 void EngineLog::CompareHash(const workflow::LocalActivityTrace& trace, const Json& result) {
   if (!compare_snapshots_ || !comparable_ || events_differ_) return;
   const std::string recorded = result.GetString("snapshotHash");
-  if (recorded.empty()) return;
+  // The hash is that of the head: of another state when a repeated append found the log further on.
+  if (recorded.empty() || result.GetInt("headSeq", snapshot_.last_event_seq) != snapshot_.last_event_seq) return;
   const std::string actual = state::SnapshotHash(snapshot_);
-  if (recorded == actual) return;
+  if (recorded == actual || gaps_) return;
   Divergence divergence = Describe(DivergenceKind::kSnapshotChanged, trace);
   divergence.command = "snapshot at runSeq " + std::to_string(snapshot_.last_event_seq);
   divergence.field = "snapshotHash";
@@ -206,13 +208,13 @@ void EngineLog::CompareHash(const workflow::LocalActivityTrace& trace, const Jso
 void EngineLog::ObserveSnapshot(const workflow::LocalActivityTrace& trace, const Json& result) {
   if (!compare_snapshots_ || !comparable_ || events_differ_) return;
   const int64_t seq = result.GetInt("snapshotSeq");
-  ApplyForeign(seq + 1);
+  ApplyForeign(seq + 1, trace);
   if (seq != snapshot_.last_event_seq) return;  // others had appended more, and a bare history does not hold that
   const std::pair<const char*, std::string> hashes[] = {{"snapshotHash", state::SnapshotHash(snapshot_)},
                                                         {"outcomeHash", state::OutcomeHash(snapshot_)}};
   for (const auto& [name, actual] : hashes) {
     const std::string recorded = result.GetString(name);
-    if (recorded.empty() || recorded == actual) continue;
+    if (recorded.empty() || recorded == actual || gaps_) continue;
     Divergence divergence = Describe(DivergenceKind::kSnapshotChanged, trace);
     divergence.field = name;
     divergence.expected = recorded;
@@ -232,13 +234,13 @@ void EngineLog::Finish() {
       divergence.kind = DivergenceKind::kEventChanged;
       divergence.grade = Grade::kPayloadOnly;
       divergence.step_id = record.step_id;
-      divergence.command = record.event_type + (record.step_id.empty() ? "" : " " + record.step_id) + " (runSeq " + std::to_string(seq) + ")";
+      divergence.command = EventName(record, seq);
       divergence.expected = "this event";
       divergences_.push_back(std::move(divergence));
       events_differ_ = true;
     }
   }
-  if (!events_differ_) ApplyForeign(INT64_MAX);
+  if (!events_differ_) ApplyForeign(INT64_MAX, {});
 }
 
 }  // namespace lockstep::replay

@@ -46,8 +46,8 @@ class EngineLog {
   void ObserveSnapshot(const workflow::LocalActivityTrace& trace, const Json& result);
   void CompareEvent(const workflow::LocalActivityTrace& trace, const state::EventWrite& event, const Json& appended);
   void CompareHash(const workflow::LocalActivityTrace& trace, const Json& result);
-  void ApplyForeign(int64_t before_seq);
-  void Project(const state::EventRecord& record);
+  void ApplyForeign(int64_t before_seq, const workflow::LocalActivityTrace& trace);
+  void Project(const state::EventRecord& record, const workflow::LocalActivityTrace& trace);
   workflow::Divergence Describe(workflow::DivergenceKind kind, const workflow::LocalActivityTrace& trace) const;
 
   std::map<int64_t, state::EventRecord> recorded_;
@@ -59,6 +59,7 @@ class EngineLog {
   bool comparable_ = false;
   bool compare_snapshots_ = true;
   bool events_differ_ = false;
+  bool gaps_ = false;  // events of others are missing: a bare history
   std::set<int64_t> explained_;
   std::vector<workflow::Divergence> divergences_;
 };

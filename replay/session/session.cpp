@@ -99,7 +99,7 @@ class Session {
     for (size_t i = 0; i < found.size(); ++i) {
       Divergence divergence = found[i];
       // The event log says it better, event by event.
-      const bool marker_input = divergence.kind == DivergenceKind::kFieldChanged && divergence.field.starts_with("details");
+      const bool marker_input = divergence.kind == DivergenceKind::kFieldChanged && (divergence.field == "input" || divergence.field.starts_with("details"));
       if (marker_input && log_->explained_markers().contains(divergence.event_id)) continue;
       if (divergence.kind == DivergenceKind::kSurplusCommand) FindElsewhere(position_of_[i], &divergence);
       AddRecordedLine(&divergence);
@@ -109,9 +109,13 @@ class Session {
       AddRecordedLine(&divergence);
       result_.divergences.push_back(std::move(divergence));
     }
-    std::stable_sort(result_.divergences.begin(), result_.divergences.end(), [](const Divergence& a, const Divergence& b) {
-      return std::max(a.event_id, a.task_started_id) < std::max(b.event_id, b.task_started_id);
-    });
+    // In the order of the history; what stands at no event comes last.
+    const auto place = [](const Divergence& divergence) {
+      const int64_t at = std::max(divergence.event_id, divergence.task_started_id);
+      return at == 0 ? INT64_MAX : at;
+    };
+    std::stable_sort(result_.divergences.begin(), result_.divergences.end(),
+                     [&](const Divergence& a, const Divergence& b) { return place(a) < place(b); });
   }
 
   // A surplus command that a later workflow task recorded is not new: it was issued too early.

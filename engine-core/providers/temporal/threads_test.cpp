@@ -76,18 +76,15 @@ TEST(PollerGroup, RunsWhatItPolls_AndStaysWithinItsThreads) {
 
 TEST(PollerGroup, BusyThreads_LeaveAPollOpen_UpToTheLimit) {
   Gate tasks, polls;
-  std::atomic<int> started = 0;
+  std::atomic<int> handed = 0;
   PollerGroup group({{1,
                       [&]() -> PollerGroup::PollResult {
-                        if (started >= 3) {
+                        if (handed >= 3) {
                           polls.Wait();
                           return {};
                         }
-                        return {[&] {
-                                  ++started;
-                                  tasks.Wait();
-                                },
-                                false};
+                        ++handed;
+                        return {[&] { tasks.Wait(); }, false};
                       }}},
                     4, [](int64_t) {});
   group.Start();

@@ -31,7 +31,7 @@ TEST(EventFuzz, AnyBytes_MakeAHistory) {
 TEST(EventFuzz, DamagedHistories_ReachTheCode) {
   int started = 0;
   for (int i = 0; i < 100; ++i) {
-    const History history = DamagedHistory(Bytes("reach-" + std::to_string(i), 600));
+    const History history = DamagedHistory(Bytes("reach-" + std::to_string(i), 2'000));
     const auto cut = CutHistory(Pointers(history));
     started += cut.tasks.empty() ? 0 : 1;
   }

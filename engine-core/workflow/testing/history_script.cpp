@@ -145,6 +145,7 @@ HistoryScript::HistoryScript(const WorkflowRegistry& registry, ScriptOptions opt
 }
 
 HistoryScript::~HistoryScript() = default;
+HistoryScript::HistoryScript(HistoryScript&&) noexcept = default;
 
 HistoryEvent* HistoryScript::Append(int type) {
   LOCKSTEP_CHECK(!closed_, "an event after the end");
@@ -330,10 +331,7 @@ void HistoryScript::RecordCommand(const Command& command, int64_t completed_id) 
     }
     case COMMAND_TYPE_CANCEL_TIMER: {
       auto* timer = event->mutable_timer_canceled_event_attributes();
-      const auto it = std::find_if(timers_.begin(), timers_.end(), [&](const OpenWork& work) { return work.id == timer->timer_id(); });
-      LOCKSTEP_CHECK(it != timers_.end(), "cancelled a timer that is not running: " + timer->timer_id());
-      timer->set_started_event_id(it->scheduled_id);
-      timers_.erase(it);
+      timer->set_started_event_id(StopTimer(timer->timer_id()));
       break;
     }
     case COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION:
@@ -341,6 +339,23 @@ void HistoryScript::RecordCommand(const Command& command, int64_t completed_id) 
       break;
     default: break;
   }
+}
+
+// Ends a timer that runs, or that fired while the task was open: a server takes such a buffered event back.
+int64_t HistoryScript::StopTimer(const std::string& id) {
+  int64_t started = 0;
+  std::erase_if(timers_, [&](const OpenWork& work) {
+    if (work.id == id) started = work.scheduled_id;
+    return work.id == id;
+  });
+  std::erase_if(buffered_, [&](const std::unique_ptr<HistoryEvent>& event) {
+    const auto& fired = event->timer_fired_event_attributes();
+    if (event->event_type() != EVENT_TYPE_TIMER_FIRED || fired.timer_id() != id) return false;
+    started = fired.started_event_id();
+    return true;
+  });
+  LOCKSTEP_CHECK(started != 0, "cancelled a timer that is not running: " + id);
+  return started;
 }
 
 // What Temporal's server fills in when a schedule command leaves it open.

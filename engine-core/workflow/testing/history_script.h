@@ -71,6 +71,7 @@ class HistoryScript {
   // `registry` must outlive the script.
   HistoryScript(const WorkflowRegistry& registry, ScriptOptions options);
   ~HistoryScript();
+  HistoryScript(HistoryScript&&) noexcept;
 
   // --- what a worker does
   // One workflow task, from started to completed. A task whose code broke or diverged is recorded as failed.
@@ -122,6 +123,7 @@ class HistoryScript {
   void CompleteTask(const std::vector<Command>& commands, bool again);
   void RecordCommand(const Command& command, int64_t completed_id);
   void FillActivity(HistoryEvent* event) const;
+  int64_t StopTimer(const std::string& id);
   void FlushBuffered();
   void RunLocalActivities(bool* heartbeat);
   void FailOpenTask(temporal::api::enums::v1::WorkflowTaskFailedCause cause, const std::string& new_run_id);
