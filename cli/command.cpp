@@ -27,7 +27,7 @@ struct CodeRow {
 };
 // First match by prefix; everything else is an infrastructure failure.
 constexpr CodeRow kExitCodes[] = {
-    {"INPUT_", kExitUsage},         {"USAGE", kExitUsage},          {"FILE_NOT_FOUND", kExitUsage},  {"RECORD_EXISTS", kExitUsage},
+    {"INPUT_", kExitUsage},         {"USAGE", kExitUsage},          {"FILE_NOT_FOUND", kExitUsage},  {"FILE_NOT_REGULAR", kExitUsage},  {"RECORD_EXISTS", kExitUsage},
     {"RECORD_NOT_REPRODUCIBLE", kExitDiverged}, {"RECORD_", kExitCorrupt}, {"HISTORY_", kExitCorrupt}, {"FILE_TOO_LARGE", kExitCorrupt},
     {"WORKFLOW_TYPE_", kExitCorrupt}, {"JSON_", kExitCorrupt},      {"SCRIPT_INVALID", kExitCorrupt}, {"PLAN_FETCH_FAILED", kExitInfrastructure},
     {"PLAN_", kExitCorrupt},        {"INVALID_", kExitCorrupt},     {"CUSTOM_SIGNAL_", kExitCorrupt}, {"PLUGIN_", kExitCorrupt},

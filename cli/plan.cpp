@@ -70,12 +70,18 @@ int RunPin(const Options& options) {
 
 // Spec 01 section 6.3: the result is a new document with a new digest and a new planVersion.
 int RunMigrate(const Options& options) {
+  if (options.plans.size() != 1) return Report(Error("USAGE", "migrate: expected one plan, found " + std::to_string(options.plans.size())));
   const auto to = plan::CheckSchemaVersion(options.to);
   if (!to) return Report(Error("USAGE", "--to: " + to.error().message));
   const auto bytes = ReadFile(options.plans.front(), 16 << 20);
   if (!bytes) return Report(bytes.error());
   const auto parsed = plan::ParsePlanDocument(*bytes, options.test_kinds);
   if (!parsed) return Report(Error(parsed.error().code, options.plans.front() + ": " + parsed.error().message));
+  if (*to == plan::kCurrentSchema) {
+    Json document = parsed->document;
+    document.Find("metadata")->Set("schemaVersion", to->ToString()).Set("planVersion", options.plan_version);
+    return options.output.Write(PrettyJson(document), kExitOk);
+  }
   const auto migrated = plan::Downgrade(parsed->document, *to, options.plan_version);
   if (!migrated) return Report(migrated.error());
   return options.output.Write(PrettyJson(*migrated), kExitOk);
@@ -104,9 +110,14 @@ void AddPlan(CLI::App* app, Run* run) {
   CLI::App* move = Subcommand(command, "migrate", "Rewrite a plan for another schema version", migrate);
   move->add_option("--to", migrate->to, "Schema version, for instance v1.1")->required();
   move->add_option("--plan-version", migrate->plan_version, "planVersion of the new document")->required();
+  move->footer("The result is a new document: it needs a planVersion of its own, and has another digest.\n"
+               "Example:\n  lockstep plan migrate plan.json --to v1.1 --plan-version 2 --out plan-v1.1.json");
   move->callback([migrate, run] { *run = [migrate] { return RunMigrate(*migrate); }; });
+  check->footer("Example:\n  lockstep plan validate plans/*.json --target temporal");
   auto pin = std::make_shared<Options>();
-  Subcommand(command, "pin", "Print the plan's reference (uri plan:<sha256>)", pin)->callback([pin, run] { *run = [pin] { return RunPin(*pin); }; });
+  CLI::App* refer = Subcommand(command, "pin", "Print the plan's reference (uri plan:<sha256>)", pin);
+  refer->footer("Example:\n  lockstep plan pin plan.json > plan.ref.json");
+  refer->callback([pin, run] { *run = [pin] { return RunPin(*pin); }; });
 }
 
 }  // namespace lockstep::cli

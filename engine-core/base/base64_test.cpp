@@ -44,6 +44,11 @@ TEST(Bytes, Utf8_KnowsOverlongSurrogateAndTruncatedForms) {
   EXPECT_EQ(TruncateUtf8("a\xE2\x82\xAC", 2), "a");
 }
 
+TEST(Bytes, Printable_EscapesControlsAndBrokenUtf8AndKeepsTheRest) {
+  EXPECT_EQ(PrintableUtf8("a\x1b[31m\n\xC3\xA9\xFF\xC2\x9B"), "a\\x1b[31m\\x0a\xC3\xA9\\xff\\xc2\\x9b");
+  EXPECT_TRUE(rc::check([](const std::string& bytes) { RC_ASSERT(IsValidUtf8(PrintableUtf8(bytes))); }));
+}
+
 TEST(Bytes, ParseInt64_RefusesOverflowSignsAndSpace) {
   EXPECT_EQ(ParseInt64("-9223372036854775808"), INT64_MIN);
   for (const char* text : {"", "+1", " 1", "1 ", "9223372036854775808", "0x1"}) {

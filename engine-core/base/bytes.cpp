@@ -80,6 +80,26 @@ std::string_view TruncateUtf8(std::string_view text, size_t max_bytes) {
   return text.substr(0, max_bytes);
 }
 
+std::string PrintableUtf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const size_t length = Utf8SequenceLength(text);
+    const auto first = static_cast<unsigned char>(text.front());
+    // C1 control characters are two bytes long and as dangerous to a terminal as the first 32.
+    const bool control = first < 0x20 || first == 0x7F || (length == 2 && first == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
+    if (length == 0 || control) {
+      const size_t escaped = length == 0 ? 1 : length;
+      for (const char c : text.substr(0, escaped)) out += "\\x" + HexEncode(std::string_view(&c, 1));
+      text.remove_prefix(escaped);
+    } else {
+      out.append(text.substr(0, length));
+      text.remove_prefix(length);
+    }
+  }
+  return out;
+}
+
 char AsciiLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 std::string AsciiLower(std::string_view text) {

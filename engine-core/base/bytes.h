@@ -19,6 +19,9 @@ bool IsValidUtf8(std::string_view text);
 // Cuts at most `max_bytes`, never inside a code point.
 std::string_view TruncateUtf8(std::string_view text, size_t max_bytes);
 
+// What may go to a terminal or into JSON: control characters and bytes that are no UTF-8 become `\\xNN`.
+std::string PrintableUtf8(std::string_view text);
+
 char AsciiLower(char c);
 std::string AsciiLower(std::string_view text);
 inline bool IsAsciiDigit(char c) { return c >= '0' && c <= '9'; }

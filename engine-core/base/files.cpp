@@ -12,7 +12,7 @@ namespace lockstep {
 namespace {
 
 std::unexpected<Error> IoFailure(const std::filesystem::path& path, const char* what, int error) {
-  const char* code = error == ENOENT ? "FILE_NOT_FOUND" : "FILE_IO";
+  const char* code = error == ENOENT ? "FILE_NOT_FOUND" : error == EISDIR ? "FILE_NOT_REGULAR" : "FILE_IO";
   return Fail(code, path.string() + ": " + what + ": " + std::strerror(error));
 }
 

@@ -1,6 +1,6 @@
 // Reading whole files, and writing them so that a reader sees the old content or the new, never half of it: temporary name
 // in the same folder, fsync, rename, fsync of the folder (spec 00 section 3, bad input).
-// Edge code: not to be called from anything deterministic. Errors: FILE_NOT_FOUND, FILE_TOO_LARGE, FILE_IO.
+// Edge code: not to be called from anything deterministic. Errors: FILE_NOT_FOUND, FILE_NOT_REGULAR (a folder), FILE_TOO_LARGE, FILE_IO.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ TEST(Files, WriteAtomically_IntoAMissingFolder_FailsAndNamesIt) {
 
 TEST(Files, Read_RefusesMissingFoldersAndTooLarge) {
   EXPECT_EQ(ReadFile("/nonexistent-file").error().code, "FILE_NOT_FOUND");
-  EXPECT_EQ(ReadFile("/").error().code, "FILE_IO");
+  EXPECT_EQ(ReadFile("/").error().code, "FILE_NOT_REGULAR");
   auto folder = TemporaryDirectory::Create();
   ASSERT_TRUE(WriteFileAtomically(folder->path() / "x", "four").has_value());
   EXPECT_EQ(ReadFile(folder->path() / "x", 3).error().code, "FILE_TOO_LARGE");

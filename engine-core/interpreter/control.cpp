@@ -28,12 +28,14 @@ void AddReason(const Json& body, Json* payload) {
 }  // namespace
 
 void PlanRun::RegisterHandlers() {
-  wf::set_default_signal_handler([this](std::string_view name, const workflow::Payloads& payloads) { OnSignal(name, payloads); });
-  wf::set_query_handler("status", [this](const Json::Array&) -> Result<Json> { return StatusView(); });
-  wf::set_query_handler("stepStates", [this](const Json::Array& arguments) { return StepStatesView(arguments); });
-  wf::set_query_handler("cursor", [this](const Json::Array&) -> Result<Json> {
-    if (!board_) return Fail("QUERY_FAILED", "the plan is not loaded yet");
-    return ToJson(MakeCursor());
+  // Handlers outlive the main coroutine.
+  const auto self = shared_from_this();
+  wf::set_default_signal_handler([self](std::string_view name, const workflow::Payloads& payloads) { self->OnSignal(name, payloads); });
+  wf::set_query_handler("status", [self](const Json::Array&) -> Result<Json> { return self->StatusView(); });
+  wf::set_query_handler("stepStates", [self](const Json::Array& arguments) { return self->StepStatesView(arguments); });
+  wf::set_query_handler("cursor", [self](const Json::Array&) -> Result<Json> {
+    if (!self->board_) return Fail("QUERY_FAILED", "the plan is not loaded yet");
+    return ToJson(self->MakeCursor());
   });
 }
 

@@ -88,7 +88,7 @@ TEST(Emitter, AnswerLostAfterTheCommit_IsNoSecondEvent) {
   CheckedRun* live = nullptr;
   bool lost = false;
   CheckedRun run(ChainPlan(2), {.store_fault = [&](const workflow::LocalActivityRequest& request, UnixMillis) -> std::optional<Error> {
-    if (request.activity_id != "event/StepStarted/s1/1" || lost || live == nullptr) return std::nullopt;
+    if (request.activity_id != "event/StepCompleted/s0/1" || lost || live == nullptr) return std::nullopt;
     lost = true;
     const auto input = workflow::ReadFirstJson(*request.input);
     std::vector<state::EventWrite> events;

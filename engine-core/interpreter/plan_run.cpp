@@ -55,8 +55,8 @@ wf::Task<wf::WorkflowResult> RunPlanWorkflow(const workflow::Payloads& payloads)
   if (!json) co_return wf::failed(Error("INVALID_WORKFLOW_STATE", json.error().message));
   auto input = ParseRunInput(*json);
   if (!input) co_return wf::failed(input.error());
-  PlanRun run(std::move(*input));
-  co_return co_await run.Run();
+  const auto run = std::make_shared<PlanRun>(std::move(*input));
+  co_return co_await run->Run();
 }
 
 PlanRun::PlanRun(RunInput input) : input_(std::move(input)) {
@@ -346,7 +346,7 @@ void PlanRun::Pass() {
     }
   }
   // Judging may settle a step (skipped) and so make others eligible.
-  while (!board_->eligible().empty()) Judge(*board_->eligible().begin());
+  while (!board_->eligible().empty() && !StartsNothing()) Judge(*board_->eligible().begin());
   const auto slots = static_cast<size_t>(table_.facts.max_parallelism);
   while (!board_->ready().empty() && board_->in_flight().size() < slots && !StartsNothing()) {
     Announce(*board_->ready().begin());

@@ -1,4 +1,5 @@
-// `runPlanWorkflow`: walks a plan (spec 04). One object per execution, living in the frame of the main coroutine.
+// `runPlanWorkflow`: walks a plan (spec 04). One object per execution, shared by the main coroutine
+// and the message handlers: a run that has ended still answers queries.
 //
 // Order is everything here. Signal handlers only change state. One workflow task first applies every resolution in history
 // order, then makes exactly one scheduling pass (W4); a pass appends StepStarted of all steps it starts in index order and
@@ -28,7 +29,7 @@ void RegisterInterpreter(workflow::WorkflowRegistry* registry);
 
 LOCKSTEP_WORKFLOW wf::Task<wf::WorkflowResult> RunPlanWorkflow(const workflow::Payloads& input);
 
-class LOCKSTEP_WORKFLOW PlanRun {
+class LOCKSTEP_WORKFLOW PlanRun : public std::enable_shared_from_this<PlanRun> {
  public:
   explicit PlanRun(RunInput input);
   wf::Task<wf::WorkflowResult> Run();

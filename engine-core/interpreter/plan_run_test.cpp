@@ -71,7 +71,7 @@ TEST(PlanRun, EventIdsTimesAndKeys_AreFixedInTheWorkflow) {
   first.RunToEnd();
   evicted.RunToEnd();
   // The same code over the same history, with and without a sticky cache (RT5).
-  EXPECT_EQ(first.history(0).SerializeAsString(), evicted.history(0).SerializeAsString());
+  EXPECT_EQ(first.history(0).ShortDebugString(), evicted.history(0).ShortDebugString());
   for (const auto& event : first.Events()) {
     EXPECT_EQ(event.idempotency_key, state::KeyOf(event));
     EXPECT_EQ(event.run_id, "0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a");

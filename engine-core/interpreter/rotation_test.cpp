@@ -303,7 +303,7 @@ TEST(Rotation, WithAHeldStep_KeepsItsDeadline_AndItMayBeRetried) {
     run.Answer("a", Succeed());
     run.Quiet();
     ASSERT_EQ(run.executions(), 2u);
-    EXPECT_EQ(CanonicalJson(*CursorOf(run, 1).Find("settled")), R"([[0,"FAILED","TRANSIENT_STEP_ERROR",1,1,true],[1,"SUCCESS","",1,1,false]])");
+    EXPECT_EQ(CanonicalJson(*CursorOf(run, 1).Find("settled")), R"([[0,"FAILED","TRANSIENT_STEP_ERROR",1,3,true],[1,"SUCCESS","",1,1,false]])");
     if (retried) run.Signal("RETRY_STEP", Json::MakeObject({{"stepId", "bad"}}));
     run.RunToEnd();
     EXPECT_EQ(run.status(), retried ? state::RunStatus::kCompleted : state::RunStatus::kFailed);

@@ -280,7 +280,9 @@ Result<Cursor> ParseCursor(const Json& json) {
   const Json* overrides = json.Find("overrides");
   const Json* gates = json.Find("gates");
   const Json* control = json.Find("control");
-  if (overrides == nullptr || gates == nullptr || control == nullptr) return Invalid("cursor", "overrides, gates and control");
+  for (const Json* part : {overrides, gates, control}) {
+    if (part == nullptr || !part->is_object()) return Invalid("cursor", "objects `overrides`, `gates` and `control`");
+  }
   if (const Json* params = overrides->Find("params")) {
     if (!params->is_object()) return Invalid("cursor.overrides.params", "an object");
     cursor.params = *params;

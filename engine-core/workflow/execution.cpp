@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "engine-core/base/bytes.h"
 #include "engine-core/base/check.h"
 #include "engine-core/base/sha256.h"
 #include "engine-core/workflow/markers.h"
@@ -866,6 +867,10 @@ void Runtime::ReportSpinning() {
 }
 
 void Runtime::Report(Divergence divergence) {
+  // Payloads and ids of a history may hold anything; what is reported goes to terminals and into JSON.
+  for (std::string* text : {&divergence.step_id, &divergence.command, &divergence.field, &divergence.expected, &divergence.actual}) {
+    *text = PrintableUtf8(*text);
+  }
   if (divergence.grade == Grade::kCommandChanging) diverged_ = true;
   divergences_.push_back(std::move(divergence));
 }
@@ -904,6 +909,7 @@ std::vector<std::string> Runtime::PendingWork() const {
 void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEvent* const> recorded) {
   const EnterRuntime enter(this);
   if (skipped_) return;
+  const bool was_diverged = diverged_;
   task_end_id_ = recorded.empty() ? completed.event_id() : recorded.back()->event_id();
   std::vector<const Issued*> issued;
   issued.reserve(issued_.size());
@@ -923,7 +929,7 @@ void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEve
       ReportMisalignment(std::span(issued).subspan(at), recorded.subspan(at), completed, at > 0 ? issued[at - 1] : nullptr);
     }
   }
-  if (!diverged_ && !broken_ && !continued_at_once_) ReportUnfinishedLocalActivities(completed);
+  if (!was_diverged && !broken_ && !continued_at_once_) ReportUnfinishedLocalActivities(completed);
   if (!issued_.empty()) last_issued_where_ = issued_.back().where;
   issued_.clear();
   command_arena_->Reset();

@@ -5,13 +5,14 @@
 namespace lockstep::workflow::internal {
 
 #ifdef LOCKSTEP_SANITIZED
-// Each frame a heap block of its own, so that the sanitizers see its life.
-void* FrameArena::Allocate(size_t size) { return ::operator new(size); }
-void FrameArena::Free(void* block, size_t) noexcept { ::operator delete(block); }
+constexpr bool kHeapOnly = true;  // each frame a heap block of its own, so that the sanitizers see its life
 #else
+constexpr bool kHeapOnly = false;
+#endif
+
 void* FrameArena::Allocate(size_t size) {
   const size_t index = (size + kGranule - 1) / kGranule;
-  if (index >= kClasses) return ::operator new(size);
+  if (kHeapOnly || index >= kClasses) return ::operator new(size);
   if (FreeBlock* block = free_[index]; block != nullptr) {
     free_[index] = block->next;
     return block;
@@ -31,12 +32,11 @@ void* FrameArena::Allocate(size_t size) {
 
 void FrameArena::Free(void* block, size_t size) noexcept {
   const size_t index = (size + kGranule - 1) / kGranule;
-  if (index >= kClasses) {
+  if (kHeapOnly || index >= kClasses) {
     ::operator delete(block);
     return;
   }
   free_[index] = new (block) FreeBlock{free_[index]};
 }
-#endif
 
 }  // namespace lockstep::workflow::internal

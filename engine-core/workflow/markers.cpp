@@ -106,7 +106,10 @@ std::optional<SideEffectMarkerData> ReadSideEffectMarker(const MarkerEvent& mark
   const auto id = Detail(marker, kSideEffectIdKey);
   auto value = Detail(marker, kDataKey);
   if (!id || !id->is_int() || !value) return std::nullopt;
-  return SideEffectMarkerData{id->AsInt(), std::move(*value)};
+  std::optional<SideEffectMarkerData> data(std::in_place);
+  data->id = id->AsInt();
+  data->value = std::move(*value);
+  return data;
 }
 
 std::optional<LocalActivityMarker> ReadLocalActivityMarker(const MarkerEvent& marker) { return LocalActivityOf(marker); }

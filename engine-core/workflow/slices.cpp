@@ -60,6 +60,7 @@ bool Before(const google::protobuf::Timestamp& a, const google::protobuf::Timest
 // before a scheduled task came on its own.
 bool ContinuedAtOnce(std::span<const HistoryEvent* const> events, const HistoryEvent& completed) {
   for (size_t i = static_cast<size_t>(completed.event_id() - events.front()->event_id()) + 1; i < events.size(); ++i) {
+    if (IsTerminalEvent(*events[i])) return false;  // nothing goes on after the end
     if (ClassOf(*events[i]) == kCommand) continue;
     if (ClassOf(*events[i]) == kTaskBookkeeping) return true;
     if (Before(completed.event_time(), events[i]->event_time())) return false;

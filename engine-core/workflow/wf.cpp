@@ -157,6 +157,7 @@ struct YieldAwaiter {
   bool await_ready() const { return false; }
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise> awaiting) const {
+    awaiting.promise().where = Runtime::Current().CurrentLocation();
     Runtime::Current().MakeReady(&awaiting.promise());
   }
   void await_resume() const {}
@@ -279,7 +280,10 @@ Task<bool> wait_until(std::function<bool()> predicate, int64_t millis, Location 
   co_return met;
 }
 
-Task<void> yield() { co_await YieldAwaiter{}; }
+Task<void> yield(Location where) {
+  Runtime::Current().NoteLocation(where);
+  co_await YieldAwaiter{};
+}
 
 void spawn(Task<void> task) { Runtime::Current().Spawn(GuardedSpawn(std::move(task))); }
 

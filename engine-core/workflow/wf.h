@@ -163,7 +163,7 @@ Task<void> wait_until(std::function<bool()> predicate, Location where = Location
 Task<bool> wait_until(std::function<bool()> predicate, int64_t millis, Location where = Location::current());
 
 // Lets everything that is ready now go first. Issues nothing.
-Task<void> yield();
+Task<void> yield(Location where = Location::current());
 
 // --- concurrency ---------------------------------------------------------------------------------------------------------
 // Runs beside the caller, in the caller's scope. What it throws breaks the workflow task, but for Cancelled.

@@ -283,8 +283,13 @@ Result<std::vector<std::string>> FindHistories(const std::vector<std::string>& p
     }
     if (found.size() == before) return Fail("INPUT_EMPTY", path + ": expected at least one history below it, found none");
   }
+  // Each once, however it is spelled.
   std::set<std::string> seen;
-  std::erase_if(found, [&](const std::string& path) { return !seen.insert(path).second; });
+  std::erase_if(found, [&](const std::string& path) {
+    std::error_code error;
+    const fs::path real = path == "-" ? fs::path(path) : fs::canonical(path, error);
+    return !seen.insert(error ? path : real.string()).second;
+  });
   return found;
 }
 

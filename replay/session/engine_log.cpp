@@ -17,6 +17,9 @@ using workflow::Grade;
 // Members that the store assigns, or that only say who wrote the row.
 constexpr const char* kStoreMembers[] = {"runSeq", "persistedAt", "meta"};
 
+// No log is longer; what a damaged history claims must not overflow.
+constexpr int64_t kMaxSeq = int64_t{1} << 53;
+
 Json Comparable(Json event) {
   for (const char* member : kStoreMembers) {
     if (const auto it = event.AsObject().find(member); it != event.AsObject().end()) event.AsObject().erase(it);
@@ -33,6 +36,17 @@ std::string FieldName(std::string_view pointer) {
 
 std::string EventName(const state::EventWrite& event, int64_t seq) {
   return event.event_type + (event.step_id.empty() ? "" : " " + event.step_id) + " (runSeq " + std::to_string(seq) + ")";
+}
+
+// Written by the engine core or by people, not by the interpreter: admission, approval, audit, and an end that the engine core
+// or its reconciler appended because the workflow could not (spec 04 sections 7.2 and 11).
+bool IsForeign(const state::EventRecord& record) {
+  const std::string& type = record.event_type;
+  if (type == "RunQueued" || type == "RunApproved" || type == "AlertEscalated" || type.starts_with("Signal")) return true;
+  if (type == "RunCancelled") return record.payload.GetBool("forced");
+  if (type != "RunFailed") return false;
+  const Json* error = record.payload.Find("error");
+  return error != nullptr && error->GetString("code").starts_with("PROVIDER_");
 }
 
 // Written by the engine core when a run begins; a bare history does not hold it, and the snapshot needs only its ids.
@@ -127,6 +141,17 @@ void EngineLog::ObserveAppend(const workflow::LocalActivityTrace& trace, const J
 void EngineLog::CompareEvent(const workflow::LocalActivityTrace& trace, const state::EventWrite& event, const Json& appended) {
   const int64_t seq = appended.GetInt("runSeq");
   const Json actual = state::ToJson(event);
+  if (seq < 1 || seq > kMaxSeq) {
+    Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
+    divergence.step_id = event.step_id;
+    divergence.command = event.event_type + (event.step_id.empty() ? "" : " " + event.step_id);
+    divergence.field = "runSeq";
+    divergence.expected = "a number that the store assigned, found " + std::to_string(seq);
+    divergences_.push_back(std::move(divergence));
+    explained_.insert(trace.event_id);
+    events_differ_ = true;
+    return;
+  }
   // A duplicate answered from a row that says otherwise: the log has that row, and this write is known by its digest alone.
   const Json* stored_json = appended.Find("stored");
   const auto stored = stored_json != nullptr ? state::ParseEventWrite(*stored_json) : Result<state::EventWrite>(event);
@@ -160,19 +185,34 @@ void EngineLog::CompareEvent(const workflow::LocalActivityTrace& trace, const st
   Project(record, trace);
 }
 
-// Events that others appended in between (RunQueued, SignalAccepted ...), as the record has them.
+// Events that others appended in between (RunQueued, SignalAccepted ...), as the record has them. An event of the interpreter's
+// own in between is one that the replay should have produced.
 void EngineLog::ApplyForeign(int64_t before_seq, const workflow::LocalActivityTrace& trace) {
   for (auto it = recorded_.upper_bound(snapshot_.last_event_seq); it != recorded_.end() && it->first < before_seq; ++it) {
+    if (!IsForeign(it->second) && !produced_.contains(it->first)) ReportMissing(it->second, trace);
     Project(it->second, trace);
   }
   // A bare history does not hold what others appended. Audit events change nothing but the number; anything else is unknown.
   if (!has_record_ && before_seq > snapshot_.last_event_seq + 1) gaps_ = true;
 }
 
+void EngineLog::ReportMissing(const state::EventRecord& record, const workflow::LocalActivityTrace& trace) {
+  Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
+  divergence.step_id = record.step_id;
+  divergence.command = EventName(record, record.run_seq);
+  divergence.expected = "this event";
+  divergences_.push_back(std::move(divergence));
+  events_differ_ = true;
+}
+
 void EngineLog::Project(const state::EventRecord& record, const workflow::LocalActivityTrace& trace) {
   if (record.run_seq <= snapshot_.last_event_seq) return;
   // The harness follows one run: a history that mixes runs is reported by its events, not by an abort.
   if (!snapshot_.run_id.empty() && record.run_id != snapshot_.run_id) return;
+  // A bare history lacks the SignalAccepted by which a failed step may be skipped; whoever recorded the skip has seen it.
+  if (!has_record_ && record.event_type == "StepSkipped") {
+    if (const auto step = snapshot_.steps.find(record.step_id); step != snapshot_.steps.end()) step->second.retry_accepted = true;
+  }
   state::Project(&snapshot_, record);
   records_.push_back(record);
   // A changed event explains a changed snapshot.
@@ -208,6 +248,7 @@ void EngineLog::CompareHash(const workflow::LocalActivityTrace& trace, const Jso
 void EngineLog::ObserveSnapshot(const workflow::LocalActivityTrace& trace, const Json& result) {
   if (!compare_snapshots_ || !comparable_ || events_differ_) return;
   const int64_t seq = result.GetInt("snapshotSeq");
+  if (seq < 1 || seq > kMaxSeq) return;
   ApplyForeign(seq + 1, trace);
   if (seq != snapshot_.last_event_seq) return;  // others had appended more, and a bare history does not hold that
   const std::pair<const char*, std::string> hashes[] = {{"snapshotHash", state::SnapshotHash(snapshot_)},
@@ -227,18 +268,7 @@ void EngineLog::Finish() {
   if (!has_record_) return;
   for (const auto& [seq, record] : recorded_) {
     if (seq <= snapshot_.last_event_seq) continue;
-    // Audit events at the end belong to the engine core; everything else the interpreter should have produced.
-    const bool foreign = record.event_type.starts_with("Signal") || record.event_type == "AlertEscalated";
-    if (!foreign) {
-      Divergence divergence;
-      divergence.kind = DivergenceKind::kEventChanged;
-      divergence.grade = Grade::kPayloadOnly;
-      divergence.step_id = record.step_id;
-      divergence.command = EventName(record, seq);
-      divergence.expected = "this event";
-      divergences_.push_back(std::move(divergence));
-      events_differ_ = true;
-    }
+    if (!IsForeign(record)) ReportMissing(record, {});
   }
   if (!events_differ_) ApplyForeign(INT64_MAX, {});
 }

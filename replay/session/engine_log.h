@@ -47,6 +47,7 @@ class EngineLog {
   void CompareEvent(const workflow::LocalActivityTrace& trace, const state::EventWrite& event, const Json& appended);
   void CompareHash(const workflow::LocalActivityTrace& trace, const Json& result);
   void ApplyForeign(int64_t before_seq, const workflow::LocalActivityTrace& trace);
+  void ReportMissing(const state::EventRecord& record, const workflow::LocalActivityTrace& trace);
   void Project(const state::EventRecord& record, const workflow::LocalActivityTrace& trace);
   workflow::Divergence Describe(workflow::DivergenceKind kind, const workflow::LocalActivityTrace& trace) const;
 

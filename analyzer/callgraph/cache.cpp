@@ -1,0 +1,61 @@
+// One file per entry: 64 hex digits of a digest over the body, then the body. Anything that does not fit is a miss.
+#include "analyzer/callgraph/cache.h"
+
+#include <filesystem>
+
+#include "engine-core/base/files.h"
+#include "engine-core/base/sha256.h"
+
+namespace lockstep::analyzer {
+
+namespace {
+// Raised whenever the lowering changes what it puts into a summary.
+constexpr std::string_view kAnalysisVersion = "lockstep-analysis-1 " LOCKSTEP_ANALYZER_BUILD;
+}  // namespace
+
+SummaryCache::SummaryCache(std::string directory, std::string models_digest) : directory_(std::move(directory)) {
+  salt_ = std::string(kAnalysisVersion) + "\n" + models_digest;
+  if (!directory_.empty() && !CreateDirectories(directory_)) directory_.clear();
+}
+
+std::string SummaryCache::PathOf(const CompileCommand& command) const {
+  std::string key = salt_ + "\n" + command.directory + "\n" + command.file;
+  for (const auto& argument : command.arguments) key += "\n" + argument;
+  const std::string digest = Sha256Hex(key);
+  return (std::filesystem::path(directory_) / digest.substr(0, 2) / (digest.substr(2) + ".unit")).string();
+}
+
+const std::string& SummaryCache::Stamp(const std::string& path, bool system) {
+  const std::string key = (system ? "s" : "u") + path;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (const auto it = stamps_.find(key); it != stamps_.end()) return it->second;
+  }
+  std::string stamp = StampOf(path, system);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return stamps_.emplace(key, std::move(stamp)).first->second;
+}
+
+std::optional<Unit> SummaryCache::Load(const CompileCommand& command) {
+  if (directory_.empty()) return std::nullopt;
+  auto bytes = ReadFile(PathOf(command));
+  if (!bytes || bytes->size() < 64) return std::nullopt;
+  const std::string body = bytes->substr(64);
+  if (Sha256Hex(body) != bytes->substr(0, 64)) return std::nullopt;
+  Unit unit;
+  if (!DecodeUnit(body, &unit)) return std::nullopt;
+  for (const auto& dependency : unit.dependencies) {
+    if (Stamp(dependency.path, dependency.system) != dependency.stamp) return std::nullopt;
+  }
+  return unit;
+}
+
+void SummaryCache::Store(const CompileCommand& command, const Unit& unit) {
+  if (directory_.empty()) return;
+  const std::string path = PathOf(command);
+  if (!CreateDirectories(std::filesystem::path(path).parent_path())) return;
+  const std::string body = EncodeUnit(unit);
+  (void)WriteFileAtomically(path, Sha256Hex(body) + body);
+}
+
+}  // namespace lockstep::analyzer

@@ -1,0 +1,133 @@
+// Turns one parsed translation unit into a summary. The builder owns what all functions of the unit share: interned strings,
+// stable keys, locations, the list of functions still to lower, and what the preprocessor and Clang's own warnings said.
+// `function_lowering.h` does the work inside one function body.
+//
+// Only code of the program is entered. A function of a system header is entered when it has a body, has no model and is not
+// part of the standard library; library templates are followed just far enough to find the functions of the program that
+// they call back ("tunnels").
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "analyzer/callgraph/clang_pch.h"
+#include "analyzer/callgraph/summary.h"
+#include "analyzer/models/model_set.h"
+
+namespace lockstep::analyzer {
+
+// What the preprocessor saw, in terms of source locations.
+struct PreprocessorFacts {
+  struct Stamp {
+    clang::SourceLocation at;
+    std::string macro;
+  };
+  std::vector<Stamp> stamps;                       // __DATE__ and the like, at their expansion
+  std::vector<clang::SourceRange> asserts;         // arguments of assert()
+  std::vector<std::pair<clang::SourceLocation, std::string>> pragmas;  // rule-relevant pragmas
+  struct Region {
+    clang::SourceLocation begin;
+    clang::SourceLocation end;
+    std::string macro;
+  };
+  std::vector<Region> regions;  // `#if` on build or platform macros, the branch that was compiled
+};
+
+// Callbacks that fill `facts` while the preprocessor runs; `facts` must outlive it.
+std::unique_ptr<clang::PPCallbacks> CollectFacts(clang::Preprocessor& preprocessor, PreprocessorFacts* facts);
+
+// A warning of the compiler that proves a hazard.
+struct CompilerWarning {
+  clang::SourceLocation at;
+  std::string rule;
+  std::string text;
+  std::vector<clang::FixItHint> fixes;
+};
+
+class UnitBuilder {
+ public:
+  UnitBuilder(clang::ASTContext& context, clang::Preprocessor& preprocessor, const ModelSet& models, PreprocessorFacts facts,
+              std::vector<CompilerWarning> warnings, Unit* unit);
+
+  // Lowers everything. Stops early, and says so in the unit, after `kMaxSteps` expressions.
+  void Run();
+
+  clang::ASTContext& context() { return context_; }
+  clang::Preprocessor& preprocessor() { return preprocessor_; }
+  const ModelSet& models() const { return models_; }
+  const PreprocessorFacts& facts() const { return facts_; }
+  const std::vector<CompilerWarning>& warnings() const { return warnings_; }
+  Unit& unit() { return *unit_; }
+
+  uint32_t Str(llvm::StringRef text);
+  const std::string& Text(uint32_t index) const { return unit_->strings[index]; }
+  // Where a person looks for it: macros are reported at their expansion.
+  Site SiteOf(clang::SourceLocation location);
+  bool IsSystem(clang::SourceLocation location) const;
+  bool IsSystem(const clang::Decl* decl) const;
+  // Identity over units; file and offset for what has no linkage.
+  const std::string& Key(const clang::Decl* decl);
+  // Without template arguments, inline and unnamed namespaces, parameters.
+  static std::string Name(const clang::NamedDecl* decl);
+  static std::string RecordName(clang::QualType type);
+  // The names a callee may be modelled under: its own, and as member of the static type of the object.
+  static std::vector<std::string> Candidates(const clang::FunctionDecl* callee, clang::QualType object);
+  std::string Signature(clang::QualType function_type);
+
+  // Asks for the body of a function to be lowered; harmless when there is none or it was asked for before.
+  void Enqueue(const clang::FunctionDecl* function);
+  void EnqueueInitializer(const clang::VarDecl* variable);
+  std::string InitializerKey(const clang::VarDecl* variable);
+  // A function that ends the reachable standard library: not entered.
+  bool IsStandardLibrary(const clang::Decl* decl) const;
+  struct TunnelEnd {
+    const clang::FunctionDecl* function;
+    bool virtual_call;
+  };
+  const std::vector<TunnelEnd>& Tunnel(const clang::FunctionDecl* library_function);
+
+  // Whether a location lies outside every function of the program.
+  bool IsFileScope(clang::SourceLocation at) const;
+
+  uint32_t MarksOf(const clang::FunctionDecl* function) const;
+  // Whether the class is `base` (qualified name) or derives from it.
+  static bool DerivesFrom(const clang::CXXRecordDecl* record, llvm::StringRef base);
+  bool HasTypeTrait(clang::QualType type, Trait trait) const;
+
+  bool Step() { return ++steps_ <= kMaxSteps; }
+  bool exhausted() const { return steps_ > kMaxSteps; }
+  Edit EditOf(clang::CharSourceRange range, llvm::StringRef text, bool* ok);
+  llvm::StringRef SourceText(clang::SourceRange range) const;
+
+ private:
+  static constexpr uint64_t kMaxSteps = 6'000'000;
+  void Declarations(const clang::DeclContext* scope);
+  void OneDeclaration(clang::Decl* decl);
+  void Record(const clang::CXXRecordDecl* record);
+  void Marks(const clang::NamedDecl* decl, const clang::Decl* attributes_of);
+  void FunctionFacts(const clang::FunctionDecl* function);
+  void Preprocessed();
+
+  clang::ASTContext& context_;
+  clang::Preprocessor& preprocessor_;
+  const ModelSet& models_;
+  PreprocessorFacts facts_;
+  std::vector<CompilerWarning> warnings_;
+  Unit* unit_;
+  std::unordered_map<std::string, uint32_t> interned_;
+  std::unordered_map<const clang::Decl*, std::string> keys_;
+  std::unordered_map<unsigned, uint32_t> file_names_;
+  std::vector<const clang::Decl*> queue_;
+  std::unordered_set<const clang::Decl*> queued_;
+  std::unordered_set<const clang::Decl*> described_;
+  std::unordered_map<const clang::FunctionDecl*, std::vector<TunnelEnd>> tunnels_;
+  mutable std::unordered_map<unsigned, bool> system_files_;
+  uint64_t steps_ = 0;
+};
+
+}  // namespace lockstep::analyzer
