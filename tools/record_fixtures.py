@@ -210,7 +210,8 @@ case("worker-killed-mid-step", plan("worker-killed-mid-step", [work("long", 2, t
     do("killWorker", on("StepStarted", "long")), do("startWorker")])
 case("worker-killed-mid-task", plan("worker-killed-mid-task", [step("s1"), step("s2"), step("s3")]),
      {"worker": {"faults": ["crash-after-append=3"]}, "script": [do("startWorker", {"workerExited": True})]})
-case("worker-stopped-and-started", plan("worker-stopped-and-started", [work("s1", 1), work("s2", 1)]), [
+HEARTBEAT = {"timeouts": {"attemptMs": 20000, "heartbeatMs": 2000}, "retryPolicy": {"initialIntervalMs": 100, "maxAttempts": 3}}
+case("worker-stopped-and-started", plan("worker-stopped-and-started", [work("s1", 1, **HEARTBEAT), work("s2", 1, **HEARTBEAT)]), [
     do("stopWorker", on("StepStarted", "s1")), do("startWorker")])
 case("server-restarted", plan("server-restarted", [work("s1", 3), step("s2")]), [do("restartServer", on("StepStarted", "s1"))])
 case("rotation-while-paused", plan("rotation-while-paused", [work(f"s{i}", 0.3) for i in range(1, 6)]),

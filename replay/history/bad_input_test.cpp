@@ -123,7 +123,7 @@ TEST(BadInput, AMissingFileOrAFolder_NamesIt) {
   EXPECT_NE(missing.error().message.find("no/such/history.json"), std::string::npos);
   const auto folder = ReadHistory(TestData("").string());
   ASSERT_FALSE(folder.has_value());
-  EXPECT_EQ(folder.error().code, "FILE_IO");
+  EXPECT_EQ(folder.error().code, "FILE_NOT_REGULAR");
 }
 
 std::string Nested(size_t levels, const std::string& open, const std::string& close) {
