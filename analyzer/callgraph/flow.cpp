@@ -3,7 +3,6 @@
 // up through returns first and down through calls after, never up again. The heap (fields, globals) forgets the direction.
 #include <algorithm>
 #include <deque>
-#include <unordered_set>
 
 #include "analyzer/callgraph/program_internal.h"
 
@@ -17,7 +16,6 @@ uint32_t Program::GlobalPlace(uint32_t text) {
     sink_bits_.push_back(0);
     place_flags_.push_back(0);
     owner_of_place_.push_back(kNone);
-    holds_.push_back(Text(text).starts_with('&') || holders_.count(text) != 0);
   }
   return it->second;
 }
@@ -80,20 +78,6 @@ void Program::BuildFlow() {
   }
   edges_.resize(next);
   uses_.resize(next);
-  holds_.assign(next, false);
-  for (uint32_t n = 0; n < nodes_.size(); ++n) {
-    const Function& f = *nodes_[n].function;
-    const Blocks& b = blocks_[n];
-    const auto bit = [](uint64_t mask, uint32_t i) { return i < 64 && (mask >> i & 1U) != 0; };
-    for (uint32_t p = 0; p <= f.params; ++p) holds_[b.params + p] = holds_[b.out_params + p] = bit(f.holds, p);
-    holds_[b.result] = f.holds_result;
-    for (uint32_t c = 0; c < f.calls.size(); ++c) {
-      holds_[b.results + c] = f.calls[c].holds_result;
-      holds_[b.targets + c] = true;
-      for (uint32_t a = 0; a < f.calls[c].args.size(); ++a) holds_[b.arg_begin[c] + a] = bit(f.calls[c].holds, a);
-    }
-    for (uint32_t o = 0; o < f.outs.size(); ++o) holds_[b.outs + o] = bit(f.calls[f.outs[o].first].holds, f.outs[o].second);
-  }
   sink_bits_.assign(next, 0);
   place_flags_.assign(next, 0);
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
@@ -188,7 +172,7 @@ std::vector<uint32_t> Program::ReachFromFunction(uint32_t key) {
   constexpr size_t kLimit = 20000;  // A function that is stored everywhere is resolved by signature.
   for (size_t next = 0; next < order.size() && order.size() < kLimit; ++next) {
     for (const Edge& edge : edges_[order[next]]) {
-      if (holds_[edge.to] && seen.emplace(edge.to, true).second) order.push_back(edge.to);
+      if (seen.emplace(edge.to, true).second) order.push_back(edge.to);
     }
   }
   return order;
@@ -206,22 +190,20 @@ void Program::Summaries() {
     }
   }
   // Path edges: place `to` of a function is reached from its parameter `from`.
-  // Hash sets are only probed here, never walked.
-  std::unordered_set<uint64_t> paths;
-  const auto pair = [](uint32_t a, uint32_t b) { return static_cast<uint64_t>(a) << 32 | b; };
+  std::set<std::pair<uint32_t, uint32_t>> paths;
   std::deque<std::pair<uint32_t, uint32_t>> work;
   std::vector<std::vector<uint32_t>> sources(edges_.size());
   const auto push = [&](uint32_t from, uint32_t to) {
-    if (!paths.insert(pair(from, to)).second) return;
+    if (!paths.emplace(from, to).second) return;
     sources[to].push_back(from);
     work.emplace_back(from, to);
   };
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     for (uint32_t p = 0; p <= nodes_[n].function->params; ++p) push(blocks_[n].params + p, blocks_[n].params + p);
   }
-  std::unordered_set<uint64_t> summary_edges;
+  std::set<std::pair<uint32_t, uint32_t>> summary_edges;
   const auto summary = [&](uint32_t from, uint32_t to) {
-    if (!summary_edges.insert(pair(from, to)).second) return;
+    if (!summary_edges.emplace(from, to).second) return;
     AddEdge(from, to, EdgeKind::kInside);
     const std::vector<uint32_t> reaching = sources[from];
     for (uint32_t source : reaching) push(source, to);

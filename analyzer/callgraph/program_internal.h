@@ -182,8 +182,6 @@ class Program {
   std::vector<uint8_t> sink_bits_;      // per place
   std::vector<uint8_t> place_flags_;    // 1 inert sink, 2 escape, 4 names a command
   std::vector<uint32_t> owner_of_place_;
-  std::vector<bool> holds_;  // places through which a function can travel
-  std::set<uint32_t> holders_;
   std::unordered_map<uint32_t, uint32_t> global_places_;
   std::set<uint32_t> address_taken_;
   std::set<std::tuple<uint32_t, uint32_t, uint32_t>> connected_;

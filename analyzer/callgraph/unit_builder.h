@@ -99,11 +99,6 @@ class UnitBuilder {
   static bool DerivesFrom(const clang::CXXRecordDecl* record, llvm::StringRef base);
   bool HasTypeTrait(clang::QualType type, Trait trait) const;
 
-  // Whether a value of the type can carry something that can be called: functions flow only through such values.
-  bool MayHoldCallable(clang::QualType type);
-  // Interns the key of a field or variable and remembers whether it can hold a callable.
-  uint32_t Holder(llvm::StringRef key, clang::QualType type);
-
   bool Step() { return ++steps_ <= kMaxSteps; }
   bool exhausted() const { return steps_ > kMaxSteps; }
   Edit EditOf(clang::CharSourceRange range, llvm::StringRef text, bool* ok);
@@ -131,8 +126,6 @@ class UnitBuilder {
   std::unordered_set<const clang::Decl*> queued_;
   std::unordered_set<const clang::Decl*> described_;
   std::unordered_map<const clang::FunctionDecl*, std::vector<TunnelEnd>> tunnels_;
-  std::unordered_map<const clang::Decl*, bool> holding_records_;
-  std::set<uint32_t> holders_;
   mutable std::unordered_map<unsigned, bool> system_files_;
   uint64_t steps_ = 0;
 };

@@ -78,8 +78,7 @@ TEST(Summary, IsOneLineWithPlaceExpectationAndFinding) {
   divergence.actual = "[2]";
   divergence.where = {"src/a.cpp", 12, "Run"};
   EXPECT_EQ(divergence.Summary(),
-            "field-changed (payload-only) at event 5, step load: ActivityTaskScheduled step/load/1, input: expected "
-            "[1], found [2] "
+            "field-changed (payload-only) at event 5, step load: ActivityTaskScheduled step/load/1, input: expected [1], found [2] "
             "[src/a.cpp:12]");
 }
 

@@ -12,15 +12,15 @@ namespace lockstep::workflow {
 namespace {
 
 using namespace temporal::api::enums::v1;  // NOLINT
-using ::testing::ElementsAre;
 using testing::ExpectReplays;
 using testing::FindEvent;
-using ::testing::HasSubstr;
-using testing::History;
 using testing::HistoryScript;
-using ::testing::IsEmpty;
+using testing::History;
 using testing::OneWorkflow;
 using testing::ResultOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 int Count(const History& history, EventType type) {
   int count = 0;
@@ -56,7 +56,7 @@ TEST(CancelActivity, TryCancel_AnswersAtOnce_AndAsksTheServer) {
   script.RunTask();
   EXPECT_EQ(Count(script.history(), EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED), 1);
   EXPECT_THAT(script.OpenTimers(), ElementsAre("1"));  // went on already
-  script.CompleteActivity("1", "late");                // whatever comes later finds nobody waiting
+  script.CompleteActivity("1", "late");  // whatever comes later finds nobody waiting
   script.RunTask();
   script.FireTimer("1");
   script.RunTask();
@@ -125,8 +125,7 @@ TEST(CancelActivity, InTheTaskThatScheduledIt_LeavesNoCommand) {
   }
 }
 
-// The request to cancel and the end of the work reach the code in one task: the server would refuse to cancel what is
-// over.
+// The request to cancel and the end of the work reach the code in one task: the server would refuse to cancel what is over.
 TEST(CancelActivity, EndedInTheTaskThatCancels_TakesTheCancellationBack) {
   for (const CancelMode mode : {CancelMode::kTryCancel, CancelMode::kWaitForCompletion, CancelMode::kAbandon}) {
     const auto registry = OneWorkflow([mode](const Payloads&) -> Task<WorkflowResult> {
@@ -163,8 +162,9 @@ TEST(CancelTimer, StartedAndCancelledInOneTask_LeavesNoCommand) {
   const auto registry = OneWorkflow([](const Payloads&) -> Task<WorkflowResult> {
     CancelScope scope;
     std::string seen;
-    spawn(scope.run(
-        [](std::string* out) -> Task<void> { *out = co_await timer(60'000) ? "fired" : "cancelled"; }(&seen)));
+    spawn(scope.run([](std::string* out) -> Task<void> {
+      *out = co_await timer(60'000) ? "fired" : "cancelled";
+    }(&seen)));
     co_await wait_until([&] { return true; });
     co_await [](CancelScope* s) -> Task<void> {
       s->cancel();

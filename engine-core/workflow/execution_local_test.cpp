@@ -1,5 +1,5 @@
-// Local activities: outcomes in the order they come, several at once, retries by timer, heartbeats, cancellation, and
-// the replay of each (spec 00 section 5).
+// Local activities: outcomes in the order they come, several at once, retries by timer, heartbeats, cancellation, and the
+// replay of each (spec 00 section 5).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <temporal/api/enums/v1/event_type.pb.h>
@@ -13,25 +13,24 @@ namespace lockstep::workflow {
 namespace {
 
 using namespace temporal::api::enums::v1;  // NOLINT
-using ::testing::ElementsAre;
 using testing::ExpectReplays;
 using testing::FindEvent;
 using testing::History;
 using testing::HistoryScript;
-using ::testing::IsEmpty;
 using testing::LocalAnswer;
 using testing::OneWorkflow;
 using testing::Replay;
 using testing::ResultOf;
 using testing::ScriptOptions;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 std::vector<LocalActivityMarker> Markers(const History& history) {
   std::vector<LocalActivityMarker> markers;
   for (const HistoryEvent& event : history.events()) {
     if (event.event_type() != EVENT_TYPE_MARKER_RECORDED) continue;
-    if (auto data = ReadLocalActivityMarker(event.marker_recorded_event_attributes()))
-      markers.push_back(std::move(*data));
+    if (auto data = ReadLocalActivityMarker(event.marker_recorded_event_attributes())) markers.push_back(std::move(*data));
   }
   return markers;
 }
@@ -52,14 +51,13 @@ WorkflowRegistry One() {
 
 TEST(LocalActivity, Outcome_IsDurableWithTheTask_AsOneMarker) {
   const auto registry = One();
-  HistoryScript script(registry,
-                       {.input = JsonPayloads(5), .local_activities = [](const LocalActivityRequest& request) {
-                          EXPECT_EQ(request.activity_type, "emitEvents");
-                          EXPECT_EQ(ReadFirstJson(*request.input)->AsInt(), 5);
-                          EXPECT_EQ(request.attempt, 1);
-                          EXPECT_EQ(request.start_to_close_ms, 10'000);
-                          return LocalAnswer{.result = "done", .takes_ms = 100};
-                        }});
+  HistoryScript script(registry, {.input = JsonPayloads(5), .local_activities = [](const LocalActivityRequest& request) {
+                                    EXPECT_EQ(request.activity_type, "emitEvents");
+                                    EXPECT_EQ(ReadFirstJson(*request.input)->AsInt(), 5);
+                                    EXPECT_EQ(request.attempt, 1);
+                                    EXPECT_EQ(request.start_to_close_ms, 10'000);
+                                    return LocalAnswer{.result = "done", .takes_ms = 100};
+                                  }});
   script.RunTask();
   EXPECT_EQ(ResultOf(script.history()), "\"done\"");
   ASSERT_THAT(Markers(script.history()), SizeIs(1));
@@ -96,9 +94,7 @@ WorkflowRegistry Several() {
   });
 }
 
-LocalAnswer ByName(const LocalActivityRequest& request) {
-  return {.takes_ms = request.activity_type == "slow" ? 50 : 20};
-}
+LocalAnswer ByName(const LocalActivityRequest& request) { return {.takes_ms = request.activity_type == "slow" ? 50 : 20}; }
 
 TEST(LocalActivity, SeveralAtOnce_ComeInTheOrderOfTheirOutcomes_AlsoInReplay) {
   const auto registry = Several();
@@ -132,9 +128,7 @@ TEST(LocalActivity, BackOff_WaitsOnATimer_AndTriesAgainWithTheNextAttempt) {
                          attempts.push_back(request.attempt);
                          first_scheduled.push_back(request.first_scheduled_ms);
                          if (request.attempt < 5) {
-                           return LocalAnswer{.error = Error("STATE_STORE_UNAVAILABLE", "down", true),
-                                              .backoff_ms = 60'000,
-                                              .attempts = 2};
+                           return LocalAnswer{.error = Error("STATE_STORE_UNAVAILABLE", "down", true), .backoff_ms = 60'000, .attempts = 2};
                          }
                          return LocalAnswer{.result = "up"};
                        }});
@@ -187,8 +181,7 @@ TEST(LocalActivity, SignalDuringAHeartbeat_IsHandledInTheNextTask) {
     co_await local_activity("long", {});
     co_return completed(seen + "local");
   });
-  HistoryScript script(
-      registry, {.local_activities = [](const LocalActivityRequest&) { return LocalAnswer{.takes_ms = 12'000}; }});
+  HistoryScript script(registry, {.local_activities = [](const LocalActivityRequest&) { return LocalAnswer{.takes_ms = 12'000}; }});
   script.DuringNextTask([&] { script.Signal("s"); });
   script.RunTasks();
   EXPECT_EQ(ResultOf(script.history()), "\"signal local\"");
@@ -197,9 +190,7 @@ TEST(LocalActivity, SignalDuringAHeartbeat_IsHandledInTheNextTask) {
 
 TEST(LocalActivity, NeverFinishing_IsCancelledWithTheWorkflow_WithoutAMarker) {
   const auto registry = One();
-  HistoryScript script(registry, {.local_activities = [](const LocalActivityRequest&) {
-                         return LocalAnswer{.takes_ms = LocalAnswer::kNever};
-                       }});
+  HistoryScript script(registry, {.local_activities = [](const LocalActivityRequest&) { return LocalAnswer{.takes_ms = LocalAnswer::kNever}; }});
   script.RunTasks(5);
   EXPECT_FALSE(script.closed());
   EXPECT_TRUE(script.execution().HasPendingLocalActivities());
@@ -213,10 +204,9 @@ TEST(LocalActivity, NeverFinishing_IsCancelledWithTheWorkflow_WithoutAMarker) {
 TEST(LocalActivity, EvictionBetweenHeartbeats_ChangesNothing) {
   const auto registry = Several();
   const auto run = [&](bool evict) {
-    HistoryScript script(registry,
-                         {.evict_after_every_task = evict, .local_activities = [](const LocalActivityRequest& request) {
-                            return LocalAnswer{.takes_ms = request.activity_type == "slow" ? 19'000 : 5'000};
-                          }});
+    HistoryScript script(registry, {.evict_after_every_task = evict, .local_activities = [](const LocalActivityRequest& request) {
+                                      return LocalAnswer{.takes_ms = request.activity_type == "slow" ? 19'000 : 5'000};
+                                    }});
     script.RunTasks();
     EXPECT_TRUE(script.closed());
     ExpectReplays(registry, script.history());
@@ -245,9 +235,7 @@ TEST(LocalActivity, WorkflowThatEndsWithoutIt_LeavesNothingPending) {
 
 TEST(LocalActivity, OutcomeForAnUnknownId_IsIgnored) {
   const auto registry = One();
-  HistoryScript script(registry, {.local_activities = [](const LocalActivityRequest&) {
-                         return LocalAnswer{.takes_ms = LocalAnswer::kNever};
-                       }});
+  HistoryScript script(registry, {.local_activities = [](const LocalActivityRequest&) { return LocalAnswer{.takes_ms = LocalAnswer::kNever}; }});
   script.RunTask();
   LocalActivityOutcome outcome;
   outcome.activity_id = "nobody";

@@ -19,9 +19,8 @@ using M = CancelMode;
 
 constexpr S kStates[] = {S::kCreated,      S::kIssued,         S::kRecorded,   S::kStarted,
                          S::kCancelIssued, S::kCancelRecorded, S::kBackingOff, S::kClosed};
-constexpr I kInputs[] = {I::kIssue,   I::kCancel,   I::kRecorded,  I::kStarted,    I::kSucceeded,
-                         I::kFailed,  I::kTimedOut, I::kCancelled, I::kTerminated, I::kCancelRecorded,
-                         I::kOutcome, I::kBackOff,  I::kRetry};
+constexpr I kInputs[] = {I::kIssue,    I::kCancel,    I::kRecorded,  I::kStarted,        I::kSucceeded, I::kFailed, I::kTimedOut,
+                         I::kCancelled, I::kTerminated, I::kCancelRecorded, I::kOutcome, I::kBackOff, I::kRetry};
 constexpr M kModes[] = {M::kTryCancel, M::kWaitForCompletion, M::kAbandon};
 
 // The rows written out again, independently of the tables, as `state input [mode] -> state effects`.
@@ -54,27 +53,27 @@ const std::vector<Row> kOpening = {{S::kCreated, I::kIssue, S::kIssued, kEmitCom
 
 std::map<CommandKind, std::vector<Row>> Expected() {
   const auto activity_ends = {I::kSucceeded, I::kFailed, I::kTimedOut, I::kCancelled};
-  const std::vector<Row> activity =
-      Concat({kOpening,
-              {{S::kRecorded, I::kStarted, S::kStarted}},
-              Resolves(S::kRecorded, activity_ends),
-              Resolves(S::kStarted, activity_ends),
-              Resolves(S::kCancelRecorded, activity_ends),
-              {{S::kRecorded, I::kCancel, S::kCancelIssued, kCancelNow, M::kTryCancel},
-               {S::kStarted, I::kCancel, S::kCancelIssued, kCancelNow, M::kTryCancel},
-               {S::kRecorded, I::kCancel, S::kCancelIssued, kEmitCancel, M::kWaitForCompletion},
-               {S::kStarted, I::kCancel, S::kCancelIssued, kEmitCancel, M::kWaitForCompletion},
-               {S::kRecorded, I::kCancel, S::kRecorded, kResolveCancelled, M::kAbandon},
-               {S::kStarted, I::kCancel, S::kStarted, kResolveCancelled, M::kAbandon},
-               {S::kCancelIssued, I::kCancelRecorded, S::kCancelRecorded},
-               {S::kCancelIssued, I::kCancel, S::kCancelIssued},
-               {S::kCancelIssued, I::kStarted, S::kCancelIssued},
-               {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel | kResolve},
-               {S::kCancelIssued, I::kFailed, S::kClosed, kWithdrawCancel | kResolve},
-               {S::kCancelIssued, I::kTimedOut, S::kClosed, kWithdrawCancel | kResolve},
-               {S::kCancelIssued, I::kCancelled, S::kClosed, kWithdrawCancel | kResolve},
-               {S::kCancelRecorded, I::kCancel, S::kCancelRecorded},
-               {S::kCancelRecorded, I::kStarted, S::kCancelRecorded}}});
+  const std::vector<Row> activity = Concat(
+      {kOpening,
+       {{S::kRecorded, I::kStarted, S::kStarted}},
+       Resolves(S::kRecorded, activity_ends),
+       Resolves(S::kStarted, activity_ends),
+       Resolves(S::kCancelRecorded, activity_ends),
+       {{S::kRecorded, I::kCancel, S::kCancelIssued, kCancelNow, M::kTryCancel},
+        {S::kStarted, I::kCancel, S::kCancelIssued, kCancelNow, M::kTryCancel},
+        {S::kRecorded, I::kCancel, S::kCancelIssued, kEmitCancel, M::kWaitForCompletion},
+        {S::kStarted, I::kCancel, S::kCancelIssued, kEmitCancel, M::kWaitForCompletion},
+        {S::kRecorded, I::kCancel, S::kRecorded, kResolveCancelled, M::kAbandon},
+        {S::kStarted, I::kCancel, S::kStarted, kResolveCancelled, M::kAbandon},
+        {S::kCancelIssued, I::kCancelRecorded, S::kCancelRecorded},
+        {S::kCancelIssued, I::kCancel, S::kCancelIssued},
+        {S::kCancelIssued, I::kStarted, S::kCancelIssued},
+        {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel | kResolve},
+        {S::kCancelIssued, I::kFailed, S::kClosed, kWithdrawCancel | kResolve},
+        {S::kCancelIssued, I::kTimedOut, S::kClosed, kWithdrawCancel | kResolve},
+        {S::kCancelIssued, I::kCancelled, S::kClosed, kWithdrawCancel | kResolve},
+        {S::kCancelRecorded, I::kCancel, S::kCancelRecorded},
+        {S::kCancelRecorded, I::kStarted, S::kCancelRecorded}}});
   const std::vector<Row> local = {{S::kCreated, I::kIssue, S::kIssued, kRequestLocal},
                                   {S::kIssued, I::kOutcome, S::kClosed, kEmitMarker | kResolve},
                                   {S::kIssued, I::kBackOff, S::kBackingOff, kEmitMarker | kStartBackOff},
@@ -86,8 +85,7 @@ std::map<CommandKind, std::vector<Row>> Expected() {
                                          {{S::kRecorded, I::kCancel, S::kCancelIssued, kCancelNow},
                                           {S::kCancelIssued, I::kCancelRecorded, S::kClosed},
                                           {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel}}});
-  const std::vector<Row> confirmed = {{S::kCreated, I::kIssue, S::kIssued, kEmitCommand},
-                                      {S::kIssued, I::kRecorded, S::kClosed}};
+  const std::vector<Row> confirmed = {{S::kCreated, I::kIssue, S::kIssued, kEmitCommand}, {S::kIssued, I::kRecorded, S::kClosed}};
   const std::vector<Row> child =
       Concat({kOpening,
               {{S::kRecorded, I::kStarted, S::kStarted}},
@@ -95,10 +93,10 @@ std::map<CommandKind, std::vector<Row>> Expected() {
               Resolves(S::kStarted, {I::kSucceeded, I::kFailed, I::kTimedOut, I::kCancelled, I::kTerminated})});
   const std::vector<Row> external = Concat({kOpening, Resolves(S::kRecorded, {I::kSucceeded, I::kFailed})});
   using K = CommandKind;
-  return {{K::kActivity, activity},          {K::kLocalActivity, local},        {K::kTimer, timer},
-          {K::kMarker, confirmed},           {K::kSearchAttributes, confirmed}, {K::kMemo, confirmed},
-          {K::kChildWorkflow, child},        {K::kSignalExternal, external},    {K::kCancelExternal, external},
-          {K::kCompleteWorkflow, confirmed}, {K::kFailWorkflow, confirmed},     {K::kCancelWorkflow, confirmed},
+  return {{K::kActivity, activity},        {K::kLocalActivity, local},        {K::kTimer, timer},
+          {K::kMarker, confirmed},         {K::kSearchAttributes, confirmed}, {K::kMemo, confirmed},
+          {K::kChildWorkflow, child},      {K::kSignalExternal, external},    {K::kCancelExternal, external},
+          {K::kCompleteWorkflow, confirmed}, {K::kFailWorkflow, confirmed},   {K::kCancelWorkflow, confirmed},
           {K::kContinueAsNew, confirmed}};
 }
 
@@ -127,11 +125,9 @@ TEST(Machines, FindTransition_TakesEveryRow_AndRefusesEveryOtherCombination) {
           const Transition* found = FindTransition(spec, state, input, mode);
           std::vector<const Transition*> matching;
           for (const Transition& row : spec.table) {
-            if (row.from == state && row.on == input && (row.only == M::kAny || row.only == mode))
-              matching.push_back(&row);
+            if (row.from == state && row.on == input && (row.only == M::kAny || row.only == mode)) matching.push_back(&row);
           }
-          ASSERT_LE(matching.size(), 1u) << spec.name << ": two rows for " << MachineStateName(state) << ", "
-                                         << MachineInputName(input);
+          ASSERT_LE(matching.size(), 1u) << spec.name << ": two rows for " << MachineStateName(state) << ", " << MachineInputName(input);
           EXPECT_EQ(found, matching.empty() ? nullptr : matching.front());
           found != nullptr ? ++taken[found] : ++refused;
         }
@@ -144,8 +140,7 @@ TEST(Machines, FindTransition_TakesEveryRow_AndRefusesEveryOtherCombination) {
 
 TEST(Machines, ClosedMachine_RefusesEverything) {
   for (const CommandKindSpec& spec : AllCommandKinds()) {
-    for (const I input : kInputs)
-      EXPECT_EQ(FindTransition(spec, S::kClosed, input, M::kTryCancel), nullptr) << spec.name;
+    for (const I input : kInputs) EXPECT_EQ(FindTransition(spec, S::kClosed, input, M::kTryCancel), nullptr) << spec.name;
   }
 }
 
@@ -157,8 +152,7 @@ TEST(Machines, EveryStateOfATable_IsReached_AndLeadsToTheEnd) {
         if (reached.contains(row.from)) reached.insert(row.to);
       }
     }
-    for (const Transition& row : spec.table)
-      EXPECT_TRUE(reached.contains(row.from)) << spec.name << " " << MachineStateName(row.from);
+    for (const Transition& row : spec.table) EXPECT_TRUE(reached.contains(row.from)) << spec.name << " " << MachineStateName(row.from);
     EXPECT_TRUE(reached.contains(S::kClosed)) << spec.name;
   }
 }
@@ -236,8 +230,7 @@ TEST(EventRoutes, Reference_ReadsTheCommandEventsId_OfEveryRoute) {
 }
 
 TEST(EventRoutes, UnknownAndOutOfRangeTypes_HaveNoRoute) {
-  for (const int type : {-1, 0, 1, 10, 25, 26, 63, 64, 100'000, INT32_MAX, INT32_MIN})
-    EXPECT_EQ(FindRoute(type), nullptr) << type;
+  for (const int type : {-1, 0, 1, 10, 25, 26, 63, 64, 100'000, INT32_MAX, INT32_MIN}) EXPECT_EQ(FindRoute(type), nullptr) << type;
 }
 
 TEST(Machines, Names_AreDistinct) {

@@ -68,13 +68,11 @@ TEST(SideEffectMarker, NullValue_IsAValue) {
 
 TEST(LocalActivityMarker, HasTheKeysOfTheGoSdk_AndTheInputDigest) {
   MarkerCommand marker;
-  FillLocalActivityMarker({"event/StepStarted/a/1", "emitEvents", "2023-11-14T22:13:20.000Z", 4, 90'000}, "abc",
-                          &marker);
+  FillLocalActivityMarker({"event/StepStarted/a/1", "emitEvents", "2023-11-14T22:13:20.000Z", 4, 90'000}, "abc", &marker);
   EXPECT_EQ(marker.marker_name(), "LocalActivity");
-  EXPECT_EQ(
-      Text(marker, "data"),
-      "{\"ActivityID\":\"event/StepStarted/a/1\",\"ActivityType\":\"emitEvents\",\"Attempt\":4,\"Backoff\":90000000000,"
-      "\"ReplayTime\":\"2023-11-14T22:13:20.000Z\"}");
+  EXPECT_EQ(Text(marker, "data"),
+            "{\"ActivityID\":\"event/StepStarted/a/1\",\"ActivityType\":\"emitEvents\",\"Attempt\":4,\"Backoff\":90000000000,"
+            "\"ReplayTime\":\"2023-11-14T22:13:20.000Z\"}");
   EXPECT_EQ(InputDigestOf(marker), "abc");
   const auto read = ReadLocalActivityMarker(Recorded(marker));
   ASSERT_TRUE(read);

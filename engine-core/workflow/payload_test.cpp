@@ -36,8 +36,7 @@ TEST(ReadJson, ReadsThePlainEncodings) {
 }
 
 TEST(ReadJson, AnythingElse_IsUnreadable_AndNamesTheEncoding) {
-  for (const auto& [encoding, data] :
-       {std::pair("binary/encrypted", "?"), std::pair("binary/plain", "x"), std::pair("", "1")}) {
+  for (const auto& [encoding, data] : {std::pair("binary/encrypted", "?"), std::pair("binary/plain", "x"), std::pair("", "1")}) {
     const auto json = ReadJson(Raw(encoding, data));
     ASSERT_FALSE(json);
     EXPECT_EQ(json.error().code, "PAYLOAD_UNREADABLE");
@@ -92,8 +91,7 @@ TEST(Describe, ShowsJson_AndDigestsOfWhatIsLongOrBinary) {
   EXPECT_THAT(text, HasSubstr("(1004 bytes, sha256 "));
 }
 
-// --- failures
-// ------------------------------------------------------------------------------------------------------------
+// --- failures ------------------------------------------------------------------------------------------------------------
 
 TEST(ErrorToFailure, ReadsBackWhole) {
   Error error("STEP_SCHEMA_INVALID", "2 issues", true);

@@ -19,9 +19,8 @@ constexpr EventType kStart = EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, kScheduled =
                     kStarted = EVENT_TYPE_WORKFLOW_TASK_STARTED, kCompleted = EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
                     kFailed = EVENT_TYPE_WORKFLOW_TASK_FAILED, kTimedOut = EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
                     kActivity = EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, kActivityStarted = EVENT_TYPE_ACTIVITY_TASK_STARTED,
-                    kActivityDone = EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
-                    kSignal = EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, kTimer = EVENT_TYPE_TIMER_STARTED,
-                    kEnd = EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+                    kActivityDone = EVENT_TYPE_ACTIVITY_TASK_COMPLETED, kSignal = EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+                    kTimer = EVENT_TYPE_TIMER_STARTED, kEnd = EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
                     kTerminated = EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED;
 
 // Events with ids from `first_id` on.
@@ -66,8 +65,8 @@ TEST(CutHistory, SignalsBeforeTheFirstTask_BelongToIt) {
 }
 
 TEST(CutHistory, ResolutionsBetweenTasks_BelongToTheNext) {
-  const Events events({kStart, kScheduled, kStarted, kCompleted, kActivity, kActivityStarted, kActivityDone, kScheduled,
-                       kStarted, kCompleted, kEnd});
+  const Events events({kStart, kScheduled, kStarted, kCompleted, kActivity, kActivityStarted, kActivityDone, kScheduled, kStarted,
+                       kCompleted, kEnd});
   const HistoryCut cut = events.Cut();
   ASSERT_THAT(cut.tasks, SizeIs(2));
   EXPECT_THAT(Ids(cut.tasks[1].events), ElementsAre(6, 7));
@@ -82,8 +81,8 @@ TEST(CutHistory, EventsBufferedDuringATask_BelongToTheNext) {
 }
 
 TEST(CutHistory, FailedAndTimedOutTasks_LeaveTheirNewsToTheNext) {
-  const Events events({kStart, kScheduled, kStarted, kFailed, kSignal, kScheduled, kStarted, kTimedOut, kScheduled,
-                       kStarted, kCompleted, kTimer});
+  const Events events({kStart, kScheduled, kStarted, kFailed, kSignal, kScheduled, kStarted, kTimedOut, kScheduled, kStarted, kCompleted,
+                       kTimer});
   const HistoryCut cut = events.Cut();
   ASSERT_THAT(cut.tasks, SizeIs(1));
   EXPECT_EQ(cut.tasks[0].started->event_id(), 10);
@@ -107,8 +106,7 @@ TEST(CutHistory, HistoryEndingInAStartedTask_HasAnOpenOne) {
 }
 
 TEST(CutHistory, EventsAfterTheLastTask_AreTheTail) {
-  const Events events(
-      {kStart, kScheduled, kStarted, kCompleted, kActivity, kActivityStarted, kActivityDone, kScheduled});
+  const Events events({kStart, kScheduled, kStarted, kCompleted, kActivity, kActivityStarted, kActivityDone, kScheduled});
   EXPECT_THAT(Ids(events.Cut().tail), ElementsAre(6, 7));
 }
 
@@ -120,8 +118,7 @@ TEST(CutHistory, Termination_IsTail_AndEndsNoTask) {
 }
 
 TEST(CutHistory, TerminationDuringATask_AbandonsIt) {
-  const Events events(
-      {kStart, kScheduled, kStarted, kCompleted, kTimer, kSignal, kScheduled, kStarted, kFailed, kTerminated});
+  const Events events({kStart, kScheduled, kStarted, kCompleted, kTimer, kSignal, kScheduled, kStarted, kFailed, kTerminated});
   const HistoryCut cut = events.Cut();
   ASSERT_THAT(cut.tasks, SizeIs(1));
   EXPECT_THAT(Ids(cut.tail), ElementsAre(6, 9, 10));
@@ -148,16 +145,16 @@ TEST(CutHistory, StickyDeltaAfterAHeartbeat_HasNoCommands) {
 }
 
 TEST(CutHistory, Reset_CarriesItsFailedTaskToTheNext) {
-  const Events events({kStart, kScheduled, kStarted, kCompleted, kTimer, kSignal, kScheduled, kStarted, kFailed,
-                       kSignal, kScheduled, kStarted, kCompleted});
+  const Events events({kStart, kScheduled, kStarted, kCompleted, kTimer, kSignal, kScheduled, kStarted, kFailed, kSignal, kScheduled, kStarted,
+                       kCompleted});
   const HistoryCut cut = events.Cut();
   ASSERT_THAT(cut.tasks, SizeIs(2));
   EXPECT_THAT(Ids(cut.tasks[1].events), ElementsAre(6, 9, 10));
 }
 
 TEST(CutHistory, EveryTask_KnowsTheCommandsOfAll) {
-  const Events events({kStart, kScheduled, kStarted, kCompleted, kActivity, kActivityStarted, kActivityDone, kScheduled,
-                       kStarted, kCompleted, kEnd});
+  const Events events({kStart, kScheduled, kStarted, kCompleted, kActivity, kActivityStarted, kActivityDone, kScheduled, kStarted,
+                       kCompleted, kEnd});
   const HistoryCut cut = events.Cut();
   for (const TaskSlice& task : cut.tasks) EXPECT_THAT(Ids(*task.history_commands), ElementsAre(5, 11));
 }
@@ -169,8 +166,8 @@ TEST(CutHistory, Nothing_CutsToNothing) {
 }
 
 TEST(CutHistory, UnknownEventTypes_AreNews_NotCommands) {
-  const Events events({kStart, kScheduled, kStarted, kCompleted, static_cast<EventType>(63),
-                       static_cast<EventType>(4711), kScheduled, kStarted});
+  const Events events({kStart, kScheduled, kStarted, kCompleted, static_cast<EventType>(63), static_cast<EventType>(4711), kScheduled,
+                       kStarted});
   const HistoryCut cut = events.Cut();
   EXPECT_THAT(cut.tasks[0].recorded, IsEmpty());
   EXPECT_THAT(Ids(cut.tasks[1].events), ElementsAre(5, 6));
@@ -185,9 +182,8 @@ TEST(IsCommandEvent, IsTrueForTheEventOfEveryKind_AndItsCancellation) {
     event.set_event_type(static_cast<EventType>(spec.cancel_recorded_event_type));
     EXPECT_TRUE(IsCommandEvent(event)) << spec.name;
   }
-  for (const EventType type :
-       {kStart, kScheduled, kStarted, kCompleted, kFailed, kSignal, kActivityDone, kTerminated,
-        EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED}) {
+  for (const EventType type : {kStart, kScheduled, kStarted, kCompleted, kFailed, kSignal, kActivityDone, kTerminated,
+                               EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED}) {
     event.set_event_type(type);
     EXPECT_FALSE(IsCommandEvent(event)) << type;
   }

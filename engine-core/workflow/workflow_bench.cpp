@@ -1,5 +1,5 @@
-// Replay speed from parsed messages: events per second and allocations per event, for sequential activities and for
-// timers with signals. The goal is 1 million events per second on one core, flat from 60 to 50 000 events.
+// Replay speed from parsed messages: events per second and allocations per event, for sequential activities and for timers
+// with signals. The goal is 1 million events per second on one core, flat from 60 to 50 000 events.
 #include <benchmark/benchmark.h>
 
 #include <atomic>
@@ -35,8 +35,7 @@ Task<WorkflowResult> Sequential(const Payloads& input) {
   for (int64_t i = 0; i < count; ++i) {
     // Braced lists stand apart from co_await: GCC 12 cannot keep them in a frame.
     const Payloads part = JsonPayloads(Json::MakeObject({{"table", "orders"}, {"part", i}}));
-    const auto outcome =
-        co_await execute_activity("load", part, {.start_to_close_ms = 10'000, .retry = RetryOptions{}});
+    const auto outcome = co_await execute_activity("load", part, {.start_to_close_ms = 10'000, .retry = RetryOptions{}});
     if (!outcome.result) co_return failed(outcome.result.error());
     ++sum;
   }
@@ -63,9 +62,7 @@ Task<WorkflowResult> Steps(const Payloads& input) {
     const Payloads before = JsonPayloads(Json::MakeObject({{"step", step}, {"status", "RUNNING"}}));
     const Payloads after = JsonPayloads(Json::MakeObject({{"step", step}, {"status", "SUCCESS"}}));
     (void)co_await local_activity("emitEvents", before, {.activity_id = "event/StepStarted/" + step});
-    (void)co_await execute_activity(
-        "executeStep", JsonPayloads(step),
-        {.activity_id = "step/" + step, .start_to_close_ms = 10'000, .retry = RetryOptions{}});
+    (void)co_await execute_activity("executeStep", JsonPayloads(step), {.activity_id = "step/" + step, .start_to_close_ms = 10'000, .retry = RetryOptions{}});
     (void)co_await local_activity("emitEvents", after, {.activity_id = "event/StepCompleted/" + step});
   }
   co_return completed(Json(count));
@@ -83,9 +80,7 @@ const WorkflowRegistry& Registry() {
 }
 
 History Record(const std::string& type, int64_t count) {
-  HistoryScript script(Registry(), {.workflow_type = type,
-                                    .input = JsonPayloads(count),
-                                    .local_activities = [](const auto&) { return LocalAnswer{}; }});
+  HistoryScript script(Registry(), {.workflow_type = type, .input = JsonPayloads(count), .local_activities = [](const auto&) { return LocalAnswer{}; }});
   script.RunTask();
   while (!script.closed()) {
     for (const std::string& id : script.OpenActivities()) script.CompleteActivity(id, Json::MakeObject({{"rows", 17}}));

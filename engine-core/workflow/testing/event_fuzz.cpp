@@ -31,8 +31,7 @@ class Reader {
     return value;
   }
   std::string Text() {
-    constexpr const char* kWords[] = {"test",          "1",        "2",         "go",   "Version", "SideEffect",
-                                      "LocalActivity", "change-0", "local-0-0", "work", ""};
+    constexpr const char* kWords[] = {"test", "1", "2", "go", "Version", "SideEffect", "LocalActivity", "change-0", "local-0-0", "work", ""};
     const uint8_t kind = Byte();
     if (kind < 220) return kWords[kind % std::size(kWords)];
     std::string text;
@@ -62,24 +61,13 @@ void FillMessage(Message* message, Reader* reader, int depth) {
   for (int i = 0; i < message->GetDescriptor()->field_count(); ++i) {
     const FieldDescriptor* field = message->GetDescriptor()->field(i);
     if (field->is_repeated() || reader->empty()) continue;
-    if (field->name() != "scheduled_event_id" && field->name() != "started_event_id" && reader->Byte() % 3 == 0)
-      continue;
+    if (field->name() != "scheduled_event_id" && field->name() != "started_event_id" && reader->Byte() % 3 == 0) continue;
     switch (field->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_INT64:
-        reflection->SetInt64(message, field, reader->Number());
-        break;
-      case FieldDescriptor::CPPTYPE_INT32:
-        reflection->SetInt32(message, field, static_cast<int32_t>(reader->Number()));
-        break;
-      case FieldDescriptor::CPPTYPE_BOOL:
-        reflection->SetBool(message, field, reader->Byte() % 2 == 0);
-        break;
-      case FieldDescriptor::CPPTYPE_DOUBLE:
-        reflection->SetDouble(message, field, static_cast<double>(reader->Number()));
-        break;
-      case FieldDescriptor::CPPTYPE_ENUM:
-        reflection->SetEnumValue(message, field, reader->Byte() % 12);
-        break;
+      case FieldDescriptor::CPPTYPE_INT64: reflection->SetInt64(message, field, reader->Number()); break;
+      case FieldDescriptor::CPPTYPE_INT32: reflection->SetInt32(message, field, static_cast<int32_t>(reader->Number())); break;
+      case FieldDescriptor::CPPTYPE_BOOL: reflection->SetBool(message, field, reader->Byte() % 2 == 0); break;
+      case FieldDescriptor::CPPTYPE_DOUBLE: reflection->SetDouble(message, field, static_cast<double>(reader->Number())); break;
+      case FieldDescriptor::CPPTYPE_ENUM: reflection->SetEnumValue(message, field, reader->Byte() % 12); break;
       case FieldDescriptor::CPPTYPE_STRING:
         if (field->type() == FieldDescriptor::TYPE_STRING || field->type() == FieldDescriptor::TYPE_BYTES) {
           reflection->SetString(message, field, reader->Text());
@@ -95,8 +83,7 @@ void FillMessage(Message* message, Reader* reader, int depth) {
         }
         break;
       }
-      default:
-        break;
+      default: break;
     }
   }
 }
@@ -105,21 +92,18 @@ const FieldDescriptor* AttributesOfType(int event_type) {
   // `EVENT_TYPE_TIMER_FIRED` has `timer_fired_event_attributes`.
   if (!EventType_IsValid(event_type)) return nullptr;
   std::string name = EventType_Name(static_cast<EventType>(event_type)).substr(std::string_view("EVENT_TYPE_").size());
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return HistoryEvent::descriptor()->FindFieldByName(name + "_event_attributes");
 }
 
 void FillMarker(HistoryEvent* event, Reader* reader) {
   auto* marker = event->mutable_marker_recorded_event_attributes();
-  for (const std::string_view key :
-       {kVersionChangeIdKey, kVersionKey, kSideEffectIdKey, kDataKey, kResultKey, kInputDigestKey}) {
+  for (const std::string_view key : {kVersionChangeIdKey, kVersionKey, kSideEffectIdKey, kDataKey, kResultKey, kInputDigestKey}) {
     if (reader->Byte() % 2 == 0) *(*marker->mutable_details())[std::string(key)].add_payloads() = AnyPayload(reader);
   }
   if (reader->Byte() % 3 != 0) return;
   MarkerCommand local;
-  FillLocalActivityMarker({reader->Text(), reader->Text(), reader->Text(), static_cast<int32_t>(reader->Number()),
-                           reader->Number() % 1'000'000},
+  FillLocalActivityMarker({reader->Text(), reader->Text(), reader->Text(), static_cast<int32_t>(reader->Number()), reader->Number() % 1'000'000},
                           reader->Text(), &local);
   marker->set_marker_name(local.marker_name());
   marker->mutable_details()->insert(local.details().begin(), local.details().end());
@@ -129,8 +113,7 @@ const std::vector<Instruction>& EveryOperation() {
   static const std::vector<Instruction> program = [] {
     std::vector<Instruction> all;
     for (uint8_t round = 0; round < 2; ++round) {
-      for (uint8_t op = 0; op < static_cast<uint8_t>(Op::kCount_); ++op)
-        all.push_back({static_cast<Op>(op), static_cast<uint8_t>(op + round)});
+      for (uint8_t op = 0; op < static_cast<uint8_t>(Op::kCount_); ++op) all.push_back({static_cast<Op>(op), static_cast<uint8_t>(op + round)});
     }
     return all;
   }();
@@ -163,9 +146,8 @@ History DamagedHistory(std::span<const uint8_t> bytes) {
     HistoryEvent* event = history.add_events();
     const uint8_t type = reader.Byte();
     // Tasks come often, or nothing would run.
-    constexpr int kOften[] = {
-        EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,     EVENT_TYPE_WORKFLOW_TASK_STARTED, EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-        EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, EVENT_TYPE_TIMER_FIRED,           EVENT_TYPE_ACTIVITY_TASK_COMPLETED};
+    constexpr int kOften[] = {EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EVENT_TYPE_WORKFLOW_TASK_STARTED, EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+                              EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, EVENT_TYPE_TIMER_FIRED, EVENT_TYPE_ACTIVITY_TASK_COMPLETED};
     int event_type = type < 128 ? type % 66 : kOften[type % std::size(kOften)];
     if (history.events_size() == 1 && type % 8 != 0) event_type = EVENT_TYPE_WORKFLOW_EXECUTION_STARTED;
     event->set_event_type(static_cast<EventType>(event_type));

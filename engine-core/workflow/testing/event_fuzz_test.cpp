@@ -25,8 +25,7 @@ TEST(EventFuzz, DamagedHistories_EndInAResult) {
 
 TEST(EventFuzz, AnyBytes_MakeAHistory) {
   EXPECT_TRUE(rc::check("any bytes", [] { FuzzReplay(*rc::gen::arbitrary<std::vector<uint8_t>>()); }));
-  for (const std::vector<uint8_t>& bytes : {std::vector<uint8_t>{}, {0}, {1}, {1, 1}, {0, 0, 0}, {255, 255, 255}})
-    FuzzReplay(bytes);
+  for (const std::vector<uint8_t>& bytes : {std::vector<uint8_t>{}, {0}, {1}, {1, 1}, {0, 0, 0}, {255, 255, 255}}) FuzzReplay(bytes);
 }
 
 TEST(EventFuzz, DamagedHistories_ReachTheCode) {

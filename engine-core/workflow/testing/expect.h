@@ -1,5 +1,5 @@
-// What most tests of workflow code need beside the scripted server: the result of a workflow as text, and the
-// expectation that a history replays.
+// What most tests of workflow code need beside the scripted server: the result of a workflow as text, and the expectation
+// that a history replays.
 #pragma once
 
 #include <gmock/gmock.h>

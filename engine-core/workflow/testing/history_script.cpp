@@ -36,14 +36,12 @@ void CopyShared(const Message& command, Message* event) {
   for (int i = 0; i < from->field_count(); ++i) {
     const FieldDescriptor* source = from->field(i);
     const FieldDescriptor* target = to->FindFieldByName(source->name());
-    if (target == nullptr || target->type() != source->type() || target->is_repeated() != source->is_repeated())
-      continue;
+    if (target == nullptr || target->type() != source->type() || target->is_repeated() != source->is_repeated()) continue;
     const auto* read = command.GetReflection();
     const auto* write = event->GetReflection();
     if (source->is_map()) {
       for (int entry = 0; entry < read->FieldSize(command, source); ++entry) {
-        write->AddMessage(event, target)
-            ->MergeFromString(read->GetRepeatedMessage(command, source, entry).SerializeAsString());
+        write->AddMessage(event, target)->MergeFromString(read->GetRepeatedMessage(command, source, entry).SerializeAsString());
       }
       continue;
     }
@@ -54,23 +52,12 @@ void CopyShared(const Message& command, Message* event) {
           write->MutableMessage(event, target)->MergeFromString(read->GetMessage(command, source).SerializeAsString());
         }
         break;
-      case FieldDescriptor::CPPTYPE_STRING:
-        write->SetString(event, target, read->GetString(command, source));
-        break;
-      case FieldDescriptor::CPPTYPE_INT64:
-        write->SetInt64(event, target, read->GetInt64(command, source));
-        break;
-      case FieldDescriptor::CPPTYPE_INT32:
-        write->SetInt32(event, target, read->GetInt32(command, source));
-        break;
-      case FieldDescriptor::CPPTYPE_BOOL:
-        write->SetBool(event, target, read->GetBool(command, source));
-        break;
-      case FieldDescriptor::CPPTYPE_ENUM:
-        write->SetEnumValue(event, target, read->GetEnumValue(command, source));
-        break;
-      default:
-        break;
+      case FieldDescriptor::CPPTYPE_STRING: write->SetString(event, target, read->GetString(command, source)); break;
+      case FieldDescriptor::CPPTYPE_INT64: write->SetInt64(event, target, read->GetInt64(command, source)); break;
+      case FieldDescriptor::CPPTYPE_INT32: write->SetInt32(event, target, read->GetInt32(command, source)); break;
+      case FieldDescriptor::CPPTYPE_BOOL: write->SetBool(event, target, read->GetBool(command, source)); break;
+      case FieldDescriptor::CPPTYPE_ENUM: write->SetEnumValue(event, target, read->GetEnumValue(command, source)); break;
+      default: break;
     }
   }
 }
@@ -91,8 +78,7 @@ struct EventShape {
   const char* attributes;
 };
 constexpr EventShape kShapes[] = {
-    {COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK, EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
-     "activity_task_scheduled_event_attributes"},
+    {COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK, EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, "activity_task_scheduled_event_attributes"},
     {COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK, EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
      "activity_task_cancel_requested_event_attributes"},
     {COMMAND_TYPE_START_TIMER, EVENT_TYPE_TIMER_STARTED, "timer_started_event_attributes"},
@@ -104,8 +90,7 @@ constexpr EventShape kShapes[] = {
      "workflow_properties_modified_event_attributes"},
     {COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
      "workflow_execution_completed_event_attributes"},
-    {COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
-     "workflow_execution_failed_event_attributes"},
+    {COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, "workflow_execution_failed_event_attributes"},
     {COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
      "workflow_execution_canceled_event_attributes"},
     {COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
@@ -124,10 +109,8 @@ bool EndsExecution(const Command& command) {
     case COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION:
     case COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
     case COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION:
-    case COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION:
-      return true;
-    default:
-      return false;
+    case COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: return true;
+    default: return false;
   }
 }
 
@@ -198,15 +181,13 @@ void HistoryScript::StartTask() {
   HistoryEvent* event = Append(EVENT_TYPE_WORKFLOW_TASK_STARTED);
   auto* attributes = event->mutable_workflow_task_started_event_attributes();
   attributes->set_scheduled_event_id(scheduled_id_);
-  for (; sized_ < history_.events_size() - 1; ++sized_)
-    size_bytes_ += static_cast<int64_t>(history_.events(sized_).ByteSizeLong());
+  for (; sized_ < history_.events_size() - 1; ++sized_) size_bytes_ += static_cast<int64_t>(history_.events(sized_).ByteSizeLong());
   attributes->set_history_size_bytes(size_bytes_);
   started_id_ = event->event_id();
   task_started_ms_ = clock_ms_;
 }
 
-// Brings the worker's execution up to the given number of events: the sticky one by what is new, a fresh one from the
-// start.
+// Brings the worker's execution up to the given number of events: the sticky one by what is new, a fresh one from the start.
 void HistoryScript::BringUp(size_t events) {
   if (execution_ == nullptr) {
     execution_ = Execution::Create(registry_, {"default", options_.workflow_id, options_.run_id}, options_.execution);
@@ -236,8 +217,7 @@ void HistoryScript::RunTask() {
   RunLocalActivities(&heartbeat);
   if (execution_->broken() != nullptr || execution_->diverged()) {
     live_divergences_ = execution_->divergences();
-    broken_ = execution_->broken() != nullptr ? execution_->broken()->application_failure_info().type()
-                                              : "NONDETERMINISM_DETECTED";
+    broken_ = execution_->broken() != nullptr ? execution_->broken()->application_failure_info().type() : "NONDETERMINISM_DETECTED";
     FailOpenTask(WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE, {});
     return;
   }
@@ -355,11 +335,9 @@ void HistoryScript::RecordCommand(const Command& command, int64_t completed_id) 
       break;
     }
     case COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION:
-      event->mutable_workflow_execution_continued_as_new_event_attributes()->set_new_execution_run_id(options_.run_id +
-                                                                                                      "-next");
+      event->mutable_workflow_execution_continued_as_new_event_attributes()->set_new_execution_run_id(options_.run_id + "-next");
       break;
-    default:
-      break;
+    default: break;
   }
 }
 
@@ -394,21 +372,18 @@ void HistoryScript::FillActivity(HistoryEvent* event) const {
     within(activity->mutable_start_to_close_timeout());
   } else {
     SetDuration(run, activity->mutable_schedule_to_close_timeout());
-    if (Millis(activity->schedule_to_start_timeout()) <= 0)
-      SetDuration(run, activity->mutable_schedule_to_start_timeout());
+    if (Millis(activity->schedule_to_start_timeout()) <= 0) SetDuration(run, activity->mutable_schedule_to_start_timeout());
   }
   if (run > 0) {
-    for (Duration* duration :
-         {activity->mutable_schedule_to_close_timeout(), activity->mutable_schedule_to_start_timeout(),
-          activity->mutable_start_to_close_timeout()}) {
+    for (Duration* duration : {activity->mutable_schedule_to_close_timeout(), activity->mutable_schedule_to_start_timeout(),
+                               activity->mutable_start_to_close_timeout()}) {
       SetDuration(std::min(Millis(*duration), run), duration);
     }
   }
   auto* retry = activity->mutable_retry_policy();
   if (Millis(retry->initial_interval()) <= 0) SetDuration(1'000, retry->mutable_initial_interval());
   if (retry->backoff_coefficient() == 0) retry->set_backoff_coefficient(2);
-  if (Millis(retry->maximum_interval()) <= 0)
-    SetDuration(Millis(retry->initial_interval()) * 100, retry->mutable_maximum_interval());
+  if (Millis(retry->maximum_interval()) <= 0) SetDuration(Millis(retry->initial_interval()) * 100, retry->mutable_maximum_interval());
   SetDuration(Millis(activity->heartbeat_timeout()), activity->mutable_heartbeat_timeout());
 }
 
@@ -450,15 +425,13 @@ void HistoryScript::TimeOutWorkflowTask() {
   ScheduleTask();
 }
 
-// --- the world
-// -----------------------------------------------------------------------------------------------------------
+// --- the world -----------------------------------------------------------------------------------------------------------
 
 void HistoryScript::Signal(std::string_view name, const Json& input) { Signal(name, JsonPayloads(input)); }
 
 void HistoryScript::Signal(std::string_view name, const Payloads& input) {
   clock_ms_ += 1;
-  auto* attributes =
-      AppendForCode(EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)->mutable_workflow_execution_signaled_event_attributes();
+  auto* attributes = AppendForCode(EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)->mutable_workflow_execution_signaled_event_attributes();
   attributes->set_signal_name(std::string(name));
   *attributes->mutable_input() = input;
   ScheduleTask();
@@ -473,8 +446,7 @@ void HistoryScript::RequestCancel(std::string_view reason) {
 }
 
 void HistoryScript::StartActivity(std::string_view id, int32_t attempt) {
-  const auto it =
-      std::find_if(activities_.begin(), activities_.end(), [&](const OpenWork& work) { return work.id == id; });
+  const auto it = std::find_if(activities_.begin(), activities_.end(), [&](const OpenWork& work) { return work.id == id; });
   LOCKSTEP_CHECK(it != activities_.end(), "no open activity " + std::string(id));
   if (it->started_id != 0) return;
   clock_ms_ += 1;
@@ -486,11 +458,9 @@ void HistoryScript::StartActivity(std::string_view id, int32_t attempt) {
   it->started_id = event->event_id() != 0 ? event->event_id() : -1;
 }
 
-HistoryEvent* HistoryScript::Outcome(int type, std::string_view activity_id, int32_t attempt, int64_t* scheduled,
-                                     int64_t* started) {
+HistoryEvent* HistoryScript::Outcome(int type, std::string_view activity_id, int32_t attempt, int64_t* scheduled, int64_t* started) {
   if (attempt > 0) StartActivity(activity_id, attempt);
-  const auto it = std::find_if(activities_.begin(), activities_.end(),
-                               [&](const OpenWork& work) { return work.id == activity_id; });
+  const auto it = std::find_if(activities_.begin(), activities_.end(), [&](const OpenWork& work) { return work.id == activity_id; });
   LOCKSTEP_CHECK(it != activities_.end(), "no open activity " + std::string(activity_id));
   *scheduled = it->scheduled_id;
   *started = std::max<int64_t>(it->started_id, 0);
@@ -501,8 +471,8 @@ HistoryEvent* HistoryScript::Outcome(int type, std::string_view activity_id, int
 
 void HistoryScript::CompleteActivity(std::string_view id, const Json& result, int32_t attempt) {
   int64_t scheduled = 0, started = 0;
-  auto* attributes = Outcome(EVENT_TYPE_ACTIVITY_TASK_COMPLETED, id, attempt, &scheduled, &started)
-                         ->mutable_activity_task_completed_event_attributes();
+  auto* attributes =
+      Outcome(EVENT_TYPE_ACTIVITY_TASK_COMPLETED, id, attempt, &scheduled, &started)->mutable_activity_task_completed_event_attributes();
   attributes->set_scheduled_event_id(scheduled);
   attributes->set_started_event_id(started);
   *attributes->mutable_result() = JsonPayloads(result);
@@ -511,8 +481,8 @@ void HistoryScript::CompleteActivity(std::string_view id, const Json& result, in
 
 void HistoryScript::FailActivity(std::string_view id, const Error& error, int32_t attempt) {
   int64_t scheduled = 0, started = 0;
-  auto* attributes = Outcome(EVENT_TYPE_ACTIVITY_TASK_FAILED, id, attempt, &scheduled, &started)
-                         ->mutable_activity_task_failed_event_attributes();
+  auto* attributes =
+      Outcome(EVENT_TYPE_ACTIVITY_TASK_FAILED, id, attempt, &scheduled, &started)->mutable_activity_task_failed_event_attributes();
   attributes->set_scheduled_event_id(scheduled);
   attributes->set_started_event_id(started);
   ErrorToFailure(error, attributes->mutable_failure());
@@ -522,8 +492,8 @@ void HistoryScript::FailActivity(std::string_view id, const Error& error, int32_
 void HistoryScript::TimeOutActivity(std::string_view id, TimeoutType type, int32_t attempt) {
   int64_t scheduled = 0, started = 0;
   if (type == TIMEOUT_TYPE_SCHEDULE_TO_START) attempt = 0;  // nobody ever began
-  auto* attributes = Outcome(EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT, id, attempt, &scheduled, &started)
-                         ->mutable_activity_task_timed_out_event_attributes();
+  auto* attributes =
+      Outcome(EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT, id, attempt, &scheduled, &started)->mutable_activity_task_timed_out_event_attributes();
   attributes->set_scheduled_event_id(scheduled);
   attributes->set_started_event_id(started);
   attributes->mutable_failure()->set_message("activity timed out");
@@ -533,8 +503,8 @@ void HistoryScript::TimeOutActivity(std::string_view id, TimeoutType type, int32
 
 void HistoryScript::CancelActivity(std::string_view id) {
   int64_t scheduled = 0, started = 0;
-  auto* attributes = Outcome(EVENT_TYPE_ACTIVITY_TASK_CANCELED, id, 0, &scheduled, &started)
-                         ->mutable_activity_task_canceled_event_attributes();
+  auto* attributes =
+      Outcome(EVENT_TYPE_ACTIVITY_TASK_CANCELED, id, 0, &scheduled, &started)->mutable_activity_task_canceled_event_attributes();
   attributes->set_scheduled_event_id(scheduled);
   attributes->set_started_event_id(started);
   ScheduleTask();
@@ -570,11 +540,9 @@ std::vector<std::string> HistoryScript::OpenTimers() const {
   return ids;
 }
 
-// --- replaying
-// -----------------------------------------------------------------------------------------------------------
+// --- replaying -----------------------------------------------------------------------------------------------------------
 
-ReplayOutcome Replay(const WorkflowRegistry& registry, const History& history, size_t events,
-                     ExecutionOptions options) {
+ReplayOutcome Replay(const WorkflowRegistry& registry, const History& history, size_t events, ExecutionOptions options) {
   ReplayOutcome outcome;
   const auto execution = Execution::Create(registry, {"default", "", ""}, std::move(options));
   const std::vector<const HistoryEvent*> all = Pointers(history, events);

@@ -1,6 +1,6 @@
-// A scripted Temporal server for unit tests of workflow code: it starts one workflow, drives a live Execution through
-// its tasks exactly as a worker does, and writes the history that a server would have written (ids, times of a virtual
-// clock, scheduled/started/completed tasks, command events, buffered events after the commands).
+// A scripted Temporal server for unit tests of workflow code: it starts one workflow, drives a live Execution through its
+// tasks exactly as a worker does, and writes the history that a server would have written (ids, times of a virtual clock,
+// scheduled/started/completed tasks, command events, buffered events after the commands).
 //
 //   HistoryScript script(registry, {.workflow_type = "greet"});
 //   script.RunTask();                          // first task: the code schedules activity 1
@@ -8,8 +8,8 @@
 //   script.RunTask();                          // the code sees it
 //   EXPECT_THAT(Replay(registry, script.history()).divergences, IsEmpty());
 //
-// It stands in for a server in unit tests only; what a real server does is tested beside the provider. Misuse (an
-// unknown activity id, a task after the end) is a broken test and stops the process.
+// It stands in for a server in unit tests only; what a real server does is tested beside the provider. Misuse (an unknown
+// activity id, a task after the end) is a broken test and stops the process.
 #pragma once
 
 #include <temporal/api/command/v1/message.pb.h>
@@ -40,11 +40,11 @@ using temporal::api::history::v1::History;
 
 // What a local activity does, in virtual time. Outcomes come in the order of the moment they are due.
 struct LocalAnswer {
-  Json result;  // when there is no error
+  Json result;                  // when there is no error
   std::optional<Error> error;
-  int64_t backoff_ms = 0;  // with an error: the workflow is to try again after a timer of this length
-  int64_t takes_ms = 0;    // beyond the heartbeat the task is completed and a new one started; kNever: until the end
-  int32_t attempts = 1;    // tries made within this task
+  int64_t backoff_ms = 0;       // with an error: the workflow is to try again after a timer of this length
+  int64_t takes_ms = 0;         // beyond the heartbeat the task is completed and a new one started; kNever: until the end
+  int32_t attempts = 1;         // tries made within this task
   static constexpr int64_t kNever = INT64_MAX;
 };
 using LocalActivityScript = std::function<LocalAnswer(const LocalActivityRequest&)>;
@@ -59,7 +59,7 @@ struct ScriptOptions {
   UnixMillis start_ms = 1'700'000'000'000;
   int64_t run_timeout_ms = 0;
   int64_t task_timeout_ms = 10'000;
-  int64_t heartbeat_after_ms = 8'000;   // of an open task, while local activities run
+  int64_t heartbeat_after_ms = 8'000;  // of an open task, while local activities run
   bool evict_after_every_task = false;  // each task in a fresh Execution, as when the sticky cache is of no use
   bool fill_defaults = true;            // as a server: time-outs and retry policy that the command left open
   LocalActivityScript local_activities;
@@ -157,8 +157,7 @@ class HistoryScript {
   std::map<std::string, LocalRun> local_runs_;  // by id and attempt; outlive an eviction, as the work itself would
 };
 
-// --- replaying
-// -----------------------------------------------------------------------------------------------------------
+// --- replaying -----------------------------------------------------------------------------------------------------------
 
 struct ReplayOutcome {
   std::vector<Divergence> divergences;

@@ -1,17 +1,15 @@
-#include "engine-core/workflow/testing/program.h"
-
 #include <algorithm>
 #include <deque>
 
+#include "engine-core/workflow/testing/program.h"
 #include "engine-core/workflow/wf.h"
 
 namespace lockstep::workflow::testing {
 namespace {
 
-constexpr const char* kOpNames[] = {"start-activity", "await-oldest",        "await-any", "sleep",
-                                    "wait-signal",    "wait-signal-or-time", "version",   "side-effect",
-                                    "local-activity", "await-local",         "spawn",     "scoped",
-                                    "detached",       "attributes",          "memo",      "random"};
+constexpr const char* kOpNames[] = {"start-activity", "await-oldest", "await-any",      "sleep", "wait-signal", "wait-signal-or-time",
+                                    "version",        "side-effect",  "local-activity", "await-local", "spawn", "scoped",
+                                    "detached",       "attributes",   "memo",           "random"};
 static_assert(std::size(kOpNames) == static_cast<size_t>(Op::kCount_));
 
 struct Machine {
@@ -25,9 +23,7 @@ struct Machine {
 ActivityOptions Options(uint8_t argument) {
   ActivityOptions options;
   options.start_to_close_ms = 1'000 + argument * 10;
-  options.cancel = argument % 3 == 0   ? CancelMode::kTryCancel
-                   : argument % 3 == 1 ? CancelMode::kWaitForCompletion
-                                       : CancelMode::kAbandon;
+  options.cancel = argument % 3 == 0 ? CancelMode::kTryCancel : argument % 3 == 1 ? CancelMode::kWaitForCompletion : CancelMode::kAbandon;
   if (argument % 2 == 0) options.retry = RetryOptions{.max_attempts = argument % 5};
   return options;
 }
@@ -65,9 +61,7 @@ Task<void> Step(std::shared_ptr<Machine> m, Instruction instruction, int64_t at)
   const uint8_t argument = instruction.argument;
   const Payloads input = JsonPayloads(Json::MakeObject({{"at", at}, {"argument", static_cast<int>(argument)}}));
   switch (instruction.op) {
-    case Op::kStartActivity:
-      m->futures.push_back(execute_activity("work", input, Options(argument)));
-      break;
+    case Op::kStartActivity: m->futures.push_back(execute_activity("work", input, Options(argument))); break;
     case Op::kAwaitOldest:
       if (m->futures.empty()) break;
       m->sum += Value(co_await m->futures.front());
@@ -80,9 +74,7 @@ Task<void> Step(std::shared_ptr<Machine> m, Instruction instruction, int64_t at)
       m->futures.erase(m->futures.begin() + static_cast<std::ptrdiff_t>(first));
       break;
     }
-    case Op::kSleep:
-      co_await sleep(argument);
-      break;
+    case Op::kSleep: co_await sleep(argument); break;
     case Op::kWaitSignal: {
       const int64_t wanted = ++m->awaited_signals;
       co_await wait_until([m, wanted] { return m->signals >= wanted; });
@@ -93,43 +85,27 @@ Task<void> Step(std::shared_ptr<Machine> m, Instruction instruction, int64_t at)
       if (co_await wait_until([m, before] { return m->signals > before; }, 1 + argument)) m->sum += 3;
       break;
     }
-    case Op::kVersion:
-      m->sum += get_version("change-" + std::to_string(argument % 3), kDefaultVersion, argument % 3);
-      break;
-    case Op::kSideEffect:
-      m->sum += side_effect([argument] { return Json(argument); }).AsInt();
-      break;
+    case Op::kVersion: m->sum += get_version("change-" + std::to_string(argument % 3), kDefaultVersion, argument % 3); break;
+    case Op::kSideEffect: m->sum += side_effect([argument] { return Json(argument); }).AsInt(); break;
     case Op::kLocalActivity:
-      m->futures.push_back(local_activity(
-          "local", input, {.activity_id = "local-" + std::to_string(at) + "-" + std::to_string(argument)}));
+      m->futures.push_back(local_activity("local", input, {.activity_id = "local-" + std::to_string(at) + "-" + std::to_string(argument)}));
       break;
-    case Op::kAwaitLocal:
-      m->sum += Value(co_await local_activity("local", input));
-      break;
+    case Op::kAwaitLocal: m->sum += Value(co_await local_activity("local", input)); break;
     case Op::kSpawn:
       ++m->open_tasks;
       spawn(Beside(m, argument));
       break;
-    case Op::kScoped:
-      co_await Scoped(m, argument);
-      break;
-    case Op::kDetached:
-      co_await detached([](std::shared_ptr<Machine> inner, Payloads payloads) -> Task<void> {
+    case Op::kScoped: co_await Scoped(m, argument); break;
+    case Op::kDetached: co_await detached([](std::shared_ptr<Machine> inner, Payloads payloads) -> Task<void> {
         inner->sum += Value(co_await execute_activity("detached", payloads, Options(0)));
       }(m, input));
       break;
-    case Op::kAttributes:
-      upsert_attributes({{"runStatus", std::to_string(argument)}});
-      break;
-    case Op::kMemo:
-      upsert_memo(Json::MakeObject({{"step", at}}));
-      break;
+    case Op::kAttributes: upsert_attributes({{"runStatus", std::to_string(argument)}}); break;
+    case Op::kMemo: upsert_memo(Json::MakeObject({{"step", at}})); break;
     case Op::kRandom:
-      m->futures.push_back(execute_activity("work", JsonPayloads(Json(uuid4() + std::to_string(uniform(0, argument)))),
-                                            Options(argument)));
+      m->futures.push_back(execute_activity("work", JsonPayloads(Json(uuid4() + std::to_string(uniform(0, argument)))), Options(argument)));
       break;
-    case Op::kCount_:
-      break;
+    case Op::kCount_: break;
   }
 }
 
@@ -171,18 +147,10 @@ class Bytes {
 
 void SettleActivity(HistoryScript* script, const std::string& id, uint8_t how) {
   switch (how % 8) {
-    case 5:
-      script->FailActivity(id, Error("PERMANENT_STEP_ERROR", "scripted"), 1 + how / 64);
-      break;
-    case 6:
-      script->TimeOutActivity(id, temporal::api::enums::v1::TIMEOUT_TYPE_START_TO_CLOSE);
-      break;
-    case 7:
-      script->CancelActivity(id);
-      break;
-    default:
-      script->CompleteActivity(id, Json(how), 1 + how / 64);
-      break;
+    case 5: script->FailActivity(id, Error("PERMANENT_STEP_ERROR", "scripted"), 1 + how / 64); break;
+    case 6: script->TimeOutActivity(id, temporal::api::enums::v1::TIMEOUT_TYPE_START_TO_CLOSE); break;
+    case 7: script->CancelActivity(id); break;
+    default: script->CompleteActivity(id, Json(how), 1 + how / 64); break;
   }
 }
 
@@ -208,8 +176,7 @@ bool Happen(HistoryScript* script, uint8_t what, uint8_t which) {
 std::string ToText(const std::vector<Instruction>& program) {
   std::string text;
   for (const Instruction& instruction : program) {
-    text += std::string(text.empty() ? "" : ", ") + kOpNames[static_cast<size_t>(instruction.op)] + " " +
-            std::to_string(instruction.argument);
+    text += std::string(text.empty() ? "" : ", ") + kOpNames[static_cast<size_t>(instruction.op)] + " " + std::to_string(instruction.argument);
   }
   return text;
 }

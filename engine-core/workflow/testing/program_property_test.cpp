@@ -1,6 +1,5 @@
-// Properties over random workflow programs and random orders of events: what was recorded replays, whole and at every
-// prefix that ends in a started task; eviction changes nothing; and a change of any one attribute of any command event
-// is reported.
+// Properties over random workflow programs and random orders of events: what was recorded replays, whole and at every prefix
+// that ends in a started task; eviction changes nothing; and a change of any one attribute of any command event is reported.
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <temporal/api/enums/v1/event_type.pb.h>
@@ -56,8 +55,7 @@ TEST(Programs, EvictingAfterEveryTask_GivesTheSameHistory) {
   Check("evicts", [] {
     const Bytes program = *rc::gen::arbitrary<Bytes>(), decisions = *rc::gen::arbitrary<Bytes>();
     const auto registry = ProgramRegistry(ProgramFromBytes(program));
-    RC_ASSERT(Record(registry, decisions, false).commands_by_task() ==
-              Record(registry, decisions, true).commands_by_task());
+    RC_ASSERT(Record(registry, decisions, false).commands_by_task() == Record(registry, decisions, true).commands_by_task());
   });
 }
 
@@ -73,13 +71,11 @@ void Collect(Message* message, std::vector<Place>* places) {
   reflection->ListFields(*message, &fields);
   for (const FieldDescriptor* field : fields) {
     // Facts of the server, and what only replays of the record itself can know.
-    static const std::set<std::string> kServers = {"workflow_task_completed_event_id", "started_event_id",
-                                                   "new_execution_run_id"};
+    static const std::set<std::string> kServers = {"workflow_task_completed_event_id", "started_event_id", "new_execution_run_id"};
     if (kServers.contains(field->name()) || field->is_map()) continue;
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       if (field->is_repeated()) {
-        for (int i = 0; i < reflection->FieldSize(*message, field); ++i)
-          Collect(reflection->MutableRepeatedMessage(message, field, i), places);
+        for (int i = 0; i < reflection->FieldSize(*message, field); ++i) Collect(reflection->MutableRepeatedMessage(message, field, i), places);
       } else {
         Collect(reflection->MutableMessage(message, field), places);
       }
@@ -94,17 +90,15 @@ void Flip(const Place& place) {
   switch (place.field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
       // JSON stays JSON.
-      reflection->SetString(
-          place.holder, place.field,
-          place.field->name() == "data" ? "\"flipped\"" : reflection->GetString(*place.holder, place.field) + "x");
+      reflection->SetString(place.holder, place.field,
+                            place.field->name() == "data" ? "\"flipped\"" : reflection->GetString(*place.holder, place.field) + "x");
       break;
     case FieldDescriptor::CPPTYPE_INT64:
       reflection->SetInt64(place.holder, place.field, reflection->GetInt64(*place.holder, place.field) + 1);
       break;
     case FieldDescriptor::CPPTYPE_INT32:
       // Nanoseconds in a step that microseconds show: the server keeps no more.
-      reflection->SetInt32(place.holder, place.field,
-                           (reflection->GetInt32(*place.holder, place.field) + 1'000) % 1'000'000'000);
+      reflection->SetInt32(place.holder, place.field, (reflection->GetInt32(*place.holder, place.field) + 1'000) % 1'000'000'000);
       break;
     case FieldDescriptor::CPPTYPE_DOUBLE:
       reflection->SetDouble(place.holder, place.field, reflection->GetDouble(*place.holder, place.field) + 1);
@@ -112,8 +106,7 @@ void Flip(const Place& place) {
     case FieldDescriptor::CPPTYPE_BOOL:
       reflection->SetBool(place.holder, place.field, !reflection->GetBool(*place.holder, place.field));
       break;
-    default:
-      break;
+    default: break;
   }
 }
 
