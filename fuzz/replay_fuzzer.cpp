@@ -69,20 +69,24 @@ void Tell(replay::SessionResult result) {
   (void)CanonicalJson(replay::ToJson(batch, true));
 }
 
+// One run, damaged again and again: making it costs more than replaying it.
 void ReplayDamaged(std::span<const uint8_t> bytes) {
+  constexpr int kMaxRounds = 8;
   const size_t half = bytes.size() / 2;
   const auto run = interpreter::testing::RunFromBytes(bytes.first(half));
+  const auto events = run->Events();
   Decisions decisions(bytes.subspan(half));
-  History history = run->history(decisions.Below(run->executions()));
-  interpreter::testing::DamageHistory(&history, &decisions);
-  const history::HistoryInfo info;
-  const auto problems = history::CheckIntegrity(history, info);
-  // What the check refuses never reaches the replayer; now and then it does all the same.
-  if (!problems.empty() && !decisions.OneIn(4)) return;
-  replay::EngineLog recorded(run->Events(), {{1, Json::MakeObject()}}), bare;
-  Tell(replay::ReplayHistory(history, Options(), &recorded));
-  recorded.Finish();
-  Tell(replay::ReplayHistory(history, Options(), &bare));
+  for (int round = 0; round < kMaxRounds && !decisions.empty(); ++round) {
+    History history = run->history(decisions.Below(run->executions()));
+    interpreter::testing::DamageHistory(&history, &decisions);
+    // What the check refuses never reaches the replayer; now and then it does all the same.
+    const bool refused = !history::CheckIntegrity(history, history::HistoryInfo()).empty();
+    if (refused && !decisions.OneIn(4)) continue;
+    replay::EngineLog recorded(events, {{1, Json::MakeObject()}}), bare;
+    Tell(replay::ReplayHistory(history, Options(), &recorded));
+    recorded.Finish();
+    Tell(replay::ReplayHistory(history, Options(), &bare));
+  }
 }
 
 void ReplayBytes(std::span<const uint8_t> bytes) {

@@ -108,7 +108,7 @@ case("non-retryable-failure", plan("non-retryable-failure", [step("before"), fai
 case("fail-run", plan("fail-run", [failing("broken", after=[]), work("sibling", 1, after=[]), step("never", after=["broken"])],
                       onStepFailure="fail_run"))
 case("continue", plan("continue", [failing("broken", after=[]), step("dependent", after=["broken"]), step("further", after=["dependent"]),
-                                   step("independent", after=[]), step("more", after=["independent"])], onStepFailure="continue"))
+                                   work("independent", 2, after=[]), step("more", after=["independent"])], onStepFailure="continue"))
 case("hold-expired", plan("hold-expired", [failing("broken", after=[]), step("dependent", after=["broken"]), step("independent", after=[])],
                           onStepFailure="hold", holdTimeoutMs=1500))
 case("retry-step", plan("retry-step", [failing("flaky", "transient", 1, retryPolicy={"maxAttempts": 1}), step("after")], onStepFailure="hold"),

@@ -24,8 +24,8 @@ PROJECTOR = "engine-core/state/projector.cpp"
 SCHEDULES_STEP = 'wf::execute_activity("executeStep"'
 STARTS_SLEEP = "wf::timer(announced.params"
 EMITS_STARTED = 'emitter_->Emit(\n      {.type = "StepStarted"'
-EMITS_COMPLETED = 'emitter_->Emit({.type = "StepCompleted"'
-EMITS_FAILED = 'emitter_->Emit({.type = "StepFailed"'
+EMITS_COMPLETED = "emitter_->Emit(std::move(completed))"
+EMITS_FAILED = "emitter_->Emit(std::move(failed))"
 EMITS_RUN_STARTED = 'emitter_->Emit({.type = "RunStarted"'
 EMITS_RUN_COMPLETED = 'emitter_->Emit({.type = "RunCompleted"'
 EMITS_RUN_FAILED = 'emitter_->Emit({.type = "RunFailed"'

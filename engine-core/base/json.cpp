@@ -27,8 +27,12 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
   bool Uint(unsigned value) { return Add(Json(value)); }
   bool Int64(int64_t value) { return AddInteger(value); }
   bool Uint64(uint64_t value) {
-    if (value > static_cast<uint64_t>(INT64_MAX)) return Refuse("an integer of at most 2^63-1");
-    return AddInteger(static_cast<int64_t>(value));
+    if (value <= static_cast<uint64_t>(INT64_MAX)) return AddInteger(static_cast<int64_t>(value));
+    // The canonical form writes such doubles without a fraction; one that is no double would come back as another number.
+    constexpr double kTwoTo64 = 18446744073709551616.0;
+    const double real = static_cast<double>(value);
+    if (real >= kTwoTo64 || static_cast<uint64_t>(real) != value) return Refuse("an integer of at most 2^63-1");
+    return Double(real);
   }
   bool Double(double value) {
     if (!std::isfinite(value)) return Refuse("a finite number");
@@ -278,7 +282,11 @@ Result<Json> ParseJson(std::string_view text, const JsonLimits& limits) {
   rapidjson::Reader reader;
   constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag;
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, builder);
-  if (!result.IsError()) return builder.TakeRoot();
+  if (!result.IsError()) {
+    // The reader takes a NUL byte for the end.
+    if (stream.Tell() < text.size()) return Fail(ParseFailure(text, stream.Tell(), "expected the end of the document, found a NUL byte"));
+    return builder.TakeRoot();
+  }
   const size_t offset = std::min(result.Offset(), text.size());
   if (!builder.refusal().empty()) return Fail(ParseFailure(text, offset, "expected " + builder.refusal()));
   std::string what = rapidjson::GetParseError_En(result.Code());

@@ -73,6 +73,25 @@ TEST(Json, Parse_BoundsNestingStringsAndIntegers) {
   EXPECT_FALSE(ParseJson("18446744073709551615").has_value());
 }
 
+// The canonical form writes 1e19 without a fraction; reading it back must give the same double.
+TEST(Json, Parse_TakesCanonicalDoublesAboveTheIntegers) {
+  for (const double value : {9223372036854775808.0, 1e19, 18446744073709549568.0, 1e21}) {
+    const Result<Json> back = ParseJson(CanonicalJson(Json(value)));
+    ASSERT_TRUE(back.has_value()) << back.error().message;
+    EXPECT_EQ(back->AsDouble(), value);
+  }
+  EXPECT_FALSE(ParseJson("9223372036854775809").has_value());
+}
+
+TEST(Json, Parse_RefusesANulByteAndWhatFollowsIt) {
+  using namespace std::string_view_literals;
+  for (const std::string_view text : {"{}\0junk"sv, "1\0"sv, "[1]\0"sv, "\0{}"sv}) {
+    const Result<Json> parsed = ParseJson(text);
+    ASSERT_FALSE(parsed.has_value());
+    EXPECT_EQ(parsed.error().code, "JSON_INVALID");
+  }
+}
+
 TEST(Json, At_FollowsRfc6901) {
   const Json value = Parse(R"({"foo":["bar","baz"],"":0,"a/b":1,"m~n":8,"x":{"01":2}})");
   EXPECT_EQ(value.At("/foo/0")->AsString(), "bar");

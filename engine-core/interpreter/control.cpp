@@ -12,6 +12,7 @@ namespace {
 constexpr char kCustomSignal[] = "custom";
 constexpr int32_t kMaxLogicalAttempts = 10;
 constexpr int64_t kStepStatesPage = 1'000;
+constexpr size_t kMaxSignalIdBytes = 128;  // as events carry it
 constexpr int64_t kMaxPage = 1'000'000;
 // 500 characters (spec 03 section 5.1), each of up to four bytes.
 constexpr size_t kMaxReasonBytes = 2'000;
@@ -51,7 +52,7 @@ void PlanRun::OnSignal(std::string_view name, const workflow::Payloads& payloads
     if (decision <= last_decision_seq_) return;
     last_decision_seq_ = decision;
   }
-  if (SignalId(*body).empty()) body->Set("signalId", wf::uuid4());
+  if (const std::string id = SignalId(*body); id.empty() || id.size() > kMaxSignalIdBytes || !IsValidUtf8(id)) body->Set("signalId", wf::uuid4());
   if (name == "cancel") {
     if (cancel_signal_id_.empty()) {
       cancel_reason_ = ReasonOf(*body);

@@ -418,6 +418,19 @@ TEST(Signals, WithoutPayload_AreTakenAsEmptyObjects) {
   run.RunToEnd();
 }
 
+TEST(Signals, WithAnIdThatNoEventCanCarry_GetAnother) {
+  for (const Json& id : {Json(std::string(200, 'x')), Json(7), Json("")}) {
+    CheckedRun run(ChainPlan(2));
+    run.Quiet();
+    run.script().Signal("pause", Json::MakeObject({{"signalId", id}}));
+    run.Quiet();
+    EXPECT_EQ(run.Event("RunPaused").payload.GetString("signalId").size(), 36u);
+    run.SignalOnly("RESUME");
+    run.RunToEnd();
+    EXPECT_EQ(run.status(), state::RunStatus::kCompleted);
+  }
+}
+
 TEST(Signals, ArrivingWhileATaskIsOpen_AreNotLost) {
   CheckedRun run(ChainPlan(3));
   run.Quiet();

@@ -16,9 +16,9 @@ constexpr size_t kMaxBatchBytes = 1024 * 1024;
 Emitter::Emitter(const RunInput& input, std::string plan_id, std::string plan_version)
     : input_(input), plan_id_(std::move(plan_id)), plan_version_(std::move(plan_version)) {}
 
-uint64_t Emitter::Emit(Draft draft, std::source_location where) {
+state::EventWrite Emitter::Build(const Draft& draft, std::string event_id) const {
   state::EventWrite event;
-  event.event_id = wf::uuid4();
+  event.event_id = std::move(event_id);
   event.event_type = std::string(draft.type);
   event.run_id = input_.context.run_id;
   event.tenant_id = input_.context.tenant_id;
@@ -30,8 +30,15 @@ uint64_t Emitter::Emit(Draft draft, std::source_location where) {
   event.engine_attempt_id = std::max(1, draft.engine_attempt);
   event.emitted_at = FormatUtcMillis(wf::now());
   event.step_id = draft.step_id;
-  event.payload = std::move(draft.payload);
+  event.payload = draft.payload;
   event.idempotency_key = state::KeyOf(event);
+  return event;
+}
+
+Status Emitter::Check(const Draft& draft) const { return state::Validate(Build(draft, "00000000-0000-4000-8000-000000000000")); }
+
+uint64_t Emitter::Emit(Draft draft, std::source_location where) {
+  const state::EventWrite event = Build(draft, wf::uuid4());
   // Spec 04 section 5.1: activity ids are deterministic.
   std::string id = "event/" + event.event_type + "/" + (draft.step_id.empty() ? "RUN" : draft.step_id) + "/" +
                    std::to_string(draft.attempt);

@@ -18,6 +18,10 @@
 #include "engine-core/interpreter/run_input.h"
 #include "engine-core/workflow/wf.h"
 
+namespace lockstep::state {
+struct EventWrite;
+}
+
 namespace lockstep::interpreter {
 
 class LOCKSTEP_WORKFLOW Emitter {
@@ -31,6 +35,9 @@ class LOCKSTEP_WORKFLOW Emitter {
     int32_t engine_attempt = 1;
     Json payload;
   };
+  // Whether the catalog of events allows this one (spec 02 section 8, layer 1). For payloads that hold what others returned:
+  // an event that the store refuses ends the run.
+  Status Check(const Draft& draft) const;
   // Queues the event; returns its ticket. `emitted_at` of the event is now.
   uint64_t Emit(Draft draft, std::source_location where = std::source_location::current());
   // The append of this ticket is durable.
@@ -47,6 +54,7 @@ class LOCKSTEP_WORKFLOW Emitter {
     std::string activity_id;
     std::source_location where;
   };
+  state::EventWrite Build(const Draft& draft, std::string event_id) const;
   wf::Task<bool> Append(Json batch, std::string activity_id, std::source_location where, std::vector<std::source_location> parts);
 
   const RunInput& input_;

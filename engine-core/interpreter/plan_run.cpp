@@ -287,6 +287,18 @@ void PlanRun::ApplySuccess(uint32_t index, const Json& output) {
   Json artifacts = Json::MakeArray();
   if (const Json* refs = output.Find("artifactRefs"); refs != nullptr && refs->is_array()) artifacts = *refs;
   const Json* result = output.Find("result");
+  Json payload = Json::MakeObject({{"artifactRefs", artifacts}});
+  if (result != nullptr && CanonicalJson(*result).size() <= kMaxInlineResult) payload.Set("result", *result);
+  if (const Json* duration = output.Find("durationMs"); duration != nullptr && duration->is_int()) payload.Set("durationMs", *duration);
+  Emitter::Draft completed{.type = "StepCompleted",
+                           .step_id = board_->step(index).step_id,
+                           .attempt = state.attempt,
+                           .engine_attempt = state.engine_attempt,
+                           .payload = std::move(payload)};
+  if (const Status legal = emitter_->Check(completed); !legal) {
+    ApplyFailure(index, Error("PERMANENT_STEP_ERROR", "step output: " + legal.error().message));
+    return;
+  }
   const Json* probes = output.Find("probes");
   for (const std::string& pointer : board_->probe_paths(index)) {
     const Json* value = probes != nullptr ? probes->Find(pointer) : nullptr;
@@ -294,14 +306,7 @@ void PlanRun::ApplySuccess(uint32_t index, const Json& output) {
     if (value != nullptr && CanonicalJson(*value).size() <= kMaxReferenceBytes) state.probes.Set(pointer, *value);
   }
   state.artifacts = CursorArtifacts(artifacts);
-  Json payload = Json::MakeObject({{"artifactRefs", std::move(artifacts)}});
-  if (result != nullptr && CanonicalJson(*result).size() <= kMaxInlineResult) payload.Set("result", *result);
-  if (const Json* duration = output.Find("durationMs"); duration != nullptr && duration->is_int()) payload.Set("durationMs", *duration);
-  emitter_->Emit({.type = "StepCompleted",
-                  .step_id = board_->step(index).step_id,
-                  .attempt = state.attempt,
-                  .engine_attempt = state.engine_attempt,
-                  .payload = std::move(payload)});
+  emitter_->Emit(std::move(completed));
   board_->Settle(index, Outcome::kSuccess, {});
 }
 
@@ -312,12 +317,15 @@ void PlanRun::ApplyFailure(uint32_t index, const Error& error) {
   state.retryable = error.retryable;
   state.message = error.message;
   Json payload = Json::MakeObject({{"error", StepErrorJson(error)}, {"final", !again}});
-  if (const auto refs = ErrorArtifacts(error)) payload.Set("artifactRefs", *refs);
-  emitter_->Emit({.type = "StepFailed",
-                  .step_id = step.step_id,
-                  .attempt = state.attempt,
-                  .engine_attempt = state.engine_attempt,
-                  .payload = std::move(payload)});
+  Emitter::Draft failed{.type = "StepFailed",
+                        .step_id = step.step_id,
+                        .attempt = state.attempt,
+                        .engine_attempt = state.engine_attempt,
+                        .payload = payload};
+  if (const auto refs = ErrorArtifacts(error)) failed.payload.Set("artifactRefs", *refs);
+  // The failure must be recorded, whatever the worker says it left behind.
+  if (!emitter_->Check(failed)) failed.payload = std::move(payload);
+  emitter_->Emit(std::move(failed));
   if (again) {
     state.reason = error.code;
     ++state.attempt;

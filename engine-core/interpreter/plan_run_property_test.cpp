@@ -147,7 +147,7 @@ TEST(PlanRunProperty, OutcomeHash_IgnoresPausesAndRotations) {
     options.worker = worker;
     options.policy.continue_steps = *rc::gen::element<int64_t>(1, 2, 3);
     PlanScript disturbed(graph.plan, std::move(options));
-    for (int i = 0; i < 200 && !disturbed.closed(); ++i) {
+    for (int i = 0; i < 25 && !disturbed.closed(); ++i) {
       disturbed.Quiet();
       if (disturbed.closed()) break;
       if (*rc::gen::inRange(0, 3) == 0) {

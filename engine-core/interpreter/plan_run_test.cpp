@@ -424,6 +424,30 @@ TEST(PlanRun, Rule52_2_OutputWithAStatusThatIsNone_FailsTheStep) {
   }
 }
 
+TEST(PlanRun, OutputThatNoEventCanCarry_FailsTheStep_NotTheRunsLog) {
+  for (const char* output : {R"({"status":"SUCCESS","artifactRefs":[3]})", R"({"status":"SUCCESS","artifactRefs":[{"kind":"log"}]})",
+                             R"({"status":"SUCCESS","artifactRefs":[{"uri":"u","kind":"k","sha256":"short"}]})",
+                             R"({"status":"SUCCESS","durationMs":-1})"}) {
+    CheckedRun run(ChainPlan(1), {.worker = [&](const StepCall&) {
+      StepAnswer answer;
+      answer.output = ParsedJson(output);
+      return answer;
+    }});
+    run.RunToEnd();
+    EXPECT_THAT(run.Log(), ElementsAre("RunStarted", "StepStarted s0/1", "StepFailed s0/1 PERMANENT_STEP_ERROR", "RunFailed PERMANENT_STEP_ERROR")) << output;
+    EXPECT_THAT(run.Event("StepFailed").payload.Find("error")->GetString("message"), HasSubstr("step output")) << output;
+  }
+}
+
+TEST(PlanRun, FailureWithArtifactsThatNoEventCanCarry_IsRecordedWithoutThem) {
+  CheckedRun run(ChainPlan(1), {.worker = [](const StepCall&) {
+    return FailWith(Error("PERMANENT_STEP_ERROR", "exit 2").With("artifactRefs", R"([{"kind":"log"}])"));
+  }});
+  run.RunToEnd();
+  EXPECT_EQ(run.status(), state::RunStatus::kFailed);
+  EXPECT_EQ(run.Event("StepFailed").payload.Find("artifactRefs"), nullptr);
+}
+
 TEST(PlanRun, ArtifactsOfDependencies_AreTheInputOfAStep) {
   std::string input;
   CheckedRun run(SimplePlan(R"([{"stepId":"a","kind":"noop"},{"stepId":"b","kind":"noop"}])"), {.worker = [&](const StepCall& call) {

@@ -3,6 +3,7 @@
 #include <temporal/api/enums/v1/event_type.pb.h>
 #include <temporal/api/history/v1/message.pb.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -59,7 +60,11 @@ bool Before(const google::protobuf::Timestamp& a, const google::protobuf::Timest
 // Looks past the completion and its command events: buffered events carry times from before it; anything later that comes
 // before a scheduled task came on its own.
 bool ContinuedAtOnce(std::span<const HistoryEvent* const> events, const HistoryEvent& completed) {
-  for (size_t i = static_cast<size_t>(completed.event_id() - events.front()->event_id()) + 1; i < events.size(); ++i) {
+  // Ids count up by one in what a server wrote; a damaged history may say anything, so the guess is checked.
+  const uint64_t guess = static_cast<uint64_t>(completed.event_id()) - static_cast<uint64_t>(events.front()->event_id());
+  const bool right = guess < events.size() && events[guess] == &completed;
+  const size_t at = right ? guess : static_cast<size_t>(std::find(events.begin(), events.end(), &completed) - events.begin());
+  for (size_t i = at + 1; i < events.size(); ++i) {
     if (IsTerminalEvent(*events[i])) return false;  // nothing goes on after the end
     if (ClassOf(*events[i]) == kCommand) continue;
     if (ClassOf(*events[i]) == kTaskBookkeeping) return true;
