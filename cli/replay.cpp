@@ -45,6 +45,7 @@ int RunReplay(const Options& options) {
   batch.registry = &registry;
   batch.jobs = options.jobs;
   batch.stop_at_seq = options.stop_at;
+  batch.keep_commands = options.update;
   batch.compare_snapshots = options.compare_snapshots;
   batch.deadlock_limit_ms = options.deadlock_ms;
   batch.progress = [&](size_t done, size_t total, const replay::ReplayReport&) {

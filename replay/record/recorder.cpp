@@ -283,6 +283,7 @@ class Recorder::Impl {
     LOCKSTEP_TRY(WriteRecord(record, folder.path() / "raw"));
     BatchOptions batch;
     batch.registry = &workflows_;
+    batch.keep_commands = true;
     const ReplayReport report = ReplayOne((folder.path() / "raw").string(), batch);
     if (report.error) return Fail("RECORD_NOT_REPRODUCIBLE", "the recorded run cannot be read back: " + report.error->ToString());
     if (report.verdict != Verdict::kIdentical) {

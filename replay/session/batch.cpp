@@ -159,7 +159,7 @@ bool AddExecution(SessionResult result, ReplayReport* report) {
   ++report->executions;
   report->events += result.events;
   report->tasks += result.tasks;
-  report->commands += static_cast<int64_t>(result.commands.size());
+  report->commands += result.issued;
   report->open_task = result.open_task;
   report->command_rows.push_back(std::move(result.commands));
   const bool changing = workflow::WorstGrade(result.divergences) == Grade::kCommandChanging && !result.divergences.empty();
@@ -313,6 +313,7 @@ ReplayReport ReplayOne(const std::string& path, const BatchOptions& options,
     session.identity = {"", input->histories[i].info.workflow_id, input->histories[i].info.run_id};
     session.stop_at_seq = options.stop_at_seq;
     session.compare_snapshots = options.compare_snapshots;
+    session.keep_commands = options.keep_commands;
     session.recorded_lines = lines.empty() ? nullptr : &lines;
     session.on_activate = on_activate;
     whole = AddExecution(ReplayHistory(*input->histories[i].history, session, &log), &report);

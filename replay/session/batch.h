@@ -48,7 +48,7 @@ struct ReplayReport {
   std::string snapshot_hash;  // empty when it cannot be told (a bare history from the middle of a chain)
   std::string outcome_hash;
   std::vector<workflow::Divergence> divergences;
-  std::vector<std::vector<CommandRow>> command_rows;  // per execution of the chain
+  std::vector<std::vector<CommandRow>> command_rows;  // per execution of the chain, with `keep_commands`
   std::vector<state::EventRecord> engine_log;
   std::map<int64_t, Json> snapshots;  // at the end of each execution, by runSeq
 };
@@ -58,6 +58,7 @@ struct BatchOptions {
   unsigned jobs = 0;  // 0: one a core
   int64_t stop_at_seq = 0;
   bool compare_snapshots = true;
+  bool keep_commands = false;  // fill `command_rows`
   int64_t deadlock_limit_ms = 2'000;  // spec 04, RT6; 0: no watch
   std::function<void(size_t done, size_t total, const ReplayReport& report)> progress;
 };

@@ -46,6 +46,7 @@ class BatchTest : public ::testing::Test {
     BatchOptions options;
     options.registry = &registry_;
     options.jobs = jobs;
+    options.keep_commands = true;
     return RunBatch(names, options);
   }
 

@@ -58,7 +58,9 @@ class Session {
     execution_->Activate(task);
     if (options_.on_activate) options_.on_activate(nullptr);
     ++result_.tasks;
-    NoteCommands(task);
+    const std::vector<workflow::IssuedCommand> issued = execution_->commands();
+    result_.issued += static_cast<int64_t>(issued.size());
+    if (options_.keep_commands) NoteCommands(task, issued);
     const size_t before = execution_->divergences().size();
     if (task.completed != nullptr) {
       execution_->Complete(*task.completed, task.recorded);
@@ -73,9 +75,9 @@ class Session {
     return !execution_->diverged() && execution_->broken() == nullptr;
   }
 
-  void NoteCommands(const workflow::TaskSlice& task) {
+  void NoteCommands(const workflow::TaskSlice& task, const std::vector<workflow::IssuedCommand>& commands) {
     std::vector<bool> taken(task.recorded.size(), false);
-    for (const workflow::IssuedCommand& issued : execution_->commands()) {
+    for (const workflow::IssuedCommand& issued : commands) {
       CommandRow row;
       row.task_started_id = task.started->event_id();
       row.identity = workflow::IdentityOf(*issued.command).ToString();

@@ -45,6 +45,8 @@ struct SessionOptions {
   // Stop once the engine log has reached this runSeq (0: never).
   int64_t stop_at_seq = 0;
   bool compare_snapshots = true;
+  // Fill `commands`: a digest and a place in the history for each, which costs more than the replay itself.
+  bool keep_commands = false;
   // Lines that issued the commands when they were recorded, by event id of the command.
   const std::map<int64_t, workflow::SourceLine>* recorded_lines = nullptr;
   // Told before the code runs and after (nullptr), for a watchdog on another thread.
@@ -60,7 +62,8 @@ struct SessionResult {
   bool open_task = false;   // the history ends in a started workflow task
   bool closed_by_code = false;
   bool stopped = false;     // at `stop_at_seq`
-  std::vector<CommandRow> commands;
+  int64_t issued = 0;  // commands
+  std::vector<CommandRow> commands;  // with `keep_commands`
   std::vector<workflow::Divergence> divergences;
 };
 

@@ -21,6 +21,7 @@ using workflow::testing::HistoryScript;
 SessionResult Replay(const workflow::WorkflowRegistry& registry, const History& history, EngineLog* log, int64_t stop_at = 0) {
   SessionOptions options;
   options.registry = &registry;
+  options.keep_commands = true;
   options.stop_at_seq = stop_at;
   return ReplayHistory(history, options, log);
 }
