@@ -470,7 +470,7 @@ MUTANTS = [
         "random-drawn-twice",
         "every event takes two random numbers",
         EMITTER,
-        (("  event.event_id = wf::uuid4();", "  (void)wf::uuid4();\n  event.event_id = wf::uuid4();"),),
+        (("  const state::EventWrite event = Build(", "  (void)wf::uuid4();\n  const state::EventWrite event = Build("),),
         (Expect("chain", PAYLOAD, "event-changed", EMITS_RUN_STARTED, at_file=PLAN_RUN, step="", field="eventId"),),
     ),
     Mutant(

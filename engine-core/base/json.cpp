@@ -28,11 +28,8 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
   bool Int64(int64_t value) { return AddInteger(value); }
   bool Uint64(uint64_t value) {
     if (value <= static_cast<uint64_t>(INT64_MAX)) return AddInteger(static_cast<int64_t>(value));
-    // The canonical form writes such doubles without a fraction; one that is no double would come back as another number.
-    constexpr double kTwoTo64 = 18446744073709551616.0;
-    const double real = static_cast<double>(value);
-    if (real >= kTwoTo64 || static_cast<uint64_t>(real) != value) return Refuse("an integer of at most 2^63-1");
-    return Double(real);
+    // As the reader does with longer ones: the canonical form writes doubles of this size without a fraction.
+    return Double(static_cast<double>(value));
   }
   bool Double(double value) {
     if (!std::isfinite(value)) return Refuse("a finite number");

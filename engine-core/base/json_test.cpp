@@ -70,7 +70,7 @@ TEST(Json, Parse_BoundsNestingStringsAndIntegers) {
   EXPECT_FALSE(ParseJson("\"" + std::string(65 * 1024, 'x') + "\"").has_value());
   EXPECT_FALSE(ParseJson("9007199254740992", {.safe_integers_only = true}).has_value());
   EXPECT_TRUE(ParseJson("9007199254740991", {.safe_integers_only = true}).has_value());
-  EXPECT_FALSE(ParseJson("18446744073709551615").has_value());
+  EXPECT_FALSE(ParseJson("18446744073709551615", {.safe_integers_only = true}).has_value());
 }
 
 // The canonical form writes 1e19 without a fraction; reading it back must give the same double.
@@ -80,7 +80,6 @@ TEST(Json, Parse_TakesCanonicalDoublesAboveTheIntegers) {
     ASSERT_TRUE(back.has_value()) << back.error().message;
     EXPECT_EQ(back->AsDouble(), value);
   }
-  EXPECT_FALSE(ParseJson("9223372036854775809").has_value());
 }
 
 TEST(Json, Parse_RefusesANulByteAndWhatFollowsIt) {
