@@ -3,6 +3,7 @@
 // up through returns first and down through calls after, never up again. The heap (fields, globals) forgets the direction.
 #include <algorithm>
 #include <deque>
+#include <unordered_set>
 
 #include "analyzer/callgraph/program_internal.h"
 
@@ -16,6 +17,7 @@ uint32_t Program::GlobalPlace(uint32_t text) {
     sink_bits_.push_back(0);
     place_flags_.push_back(0);
     owner_of_place_.push_back(kNone);
+    holds_.push_back(Text(text).starts_with('&') || holders_.count(text) != 0);
   }
   return it->second;
 }
@@ -78,6 +80,20 @@ void Program::BuildFlow() {
   }
   edges_.resize(next);
   uses_.resize(next);
+  holds_.assign(next, false);
+  for (uint32_t n = 0; n < nodes_.size(); ++n) {
+    const Function& f = *nodes_[n].function;
+    const Blocks& b = blocks_[n];
+    const auto bit = [](uint64_t mask, uint32_t i) { return i < 64 && (mask >> i & 1U) != 0; };
+    for (uint32_t p = 0; p <= f.params; ++p) holds_[b.params + p] = holds_[b.out_params + p] = bit(f.holds, p);
+    holds_[b.result] = f.holds_result;
+    for (uint32_t c = 0; c < f.calls.size(); ++c) {
+      holds_[b.results + c] = f.calls[c].holds_result;
+      holds_[b.targets + c] = true;
+      for (uint32_t a = 0; a < f.calls[c].args.size(); ++a) holds_[b.arg_begin[c] + a] = bit(f.calls[c].holds, a);
+    }
+    for (uint32_t o = 0; o < f.outs.size(); ++o) holds_[b.outs + o] = bit(f.calls[f.outs[o].first].holds, f.outs[o].second);
+  }
   sink_bits_.assign(next, 0);
   place_flags_.assign(next, 0);
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
@@ -93,6 +109,13 @@ void Program::BuildFlow() {
         case Port::kField:
         case Port::kGlobal: {
           const uint32_t place = GlobalPlace(Key(n, flow.index));
+          // A member of a value travels with its object; merging it over all objects would connect everything with everything.
+          // Only callables take that way: a table of functions is often such a value.
+          const auto owner = field_owner_.find(Key(n, flow.index));
+          if (flow.port == Port::kField && owner != field_owner_.end() && copied_.count(owner->second) != 0) {
+            Feed(n, flow.labels, place, EdgeKind::kCallable);
+            break;
+          }
           Feed(n, flow.labels, place, EdgeKind::kHeap);
           if (flow.port == Port::kField || Text(Key(n, flow.index)).rfind("cell:", 0) != 0) place_flags_[place] |= 2;
           break;
@@ -172,7 +195,7 @@ std::vector<uint32_t> Program::ReachFromFunction(uint32_t key) {
   constexpr size_t kLimit = 20000;  // A function that is stored everywhere is resolved by signature.
   for (size_t next = 0; next < order.size() && order.size() < kLimit; ++next) {
     for (const Edge& edge : edges_[order[next]]) {
-      if (seen.emplace(edge.to, true).second) order.push_back(edge.to);
+      if (holds_[edge.to] && seen.emplace(edge.to, true).second) order.push_back(edge.to);
     }
   }
   return order;
@@ -190,20 +213,22 @@ void Program::Summaries() {
     }
   }
   // Path edges: place `to` of a function is reached from its parameter `from`.
-  std::set<std::pair<uint32_t, uint32_t>> paths;
+  // Hash sets are only probed here, never walked.
+  std::unordered_set<uint64_t> paths;
+  const auto pair = [](uint32_t a, uint32_t b) { return static_cast<uint64_t>(a) << 32 | b; };
   std::deque<std::pair<uint32_t, uint32_t>> work;
   std::vector<std::vector<uint32_t>> sources(edges_.size());
   const auto push = [&](uint32_t from, uint32_t to) {
-    if (!paths.emplace(from, to).second) return;
+    if (!paths.insert(pair(from, to)).second) return;
     sources[to].push_back(from);
     work.emplace_back(from, to);
   };
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     for (uint32_t p = 0; p <= nodes_[n].function->params; ++p) push(blocks_[n].params + p, blocks_[n].params + p);
   }
-  std::set<std::pair<uint32_t, uint32_t>> summary_edges;
+  std::unordered_set<uint64_t> summary_edges;
   const auto summary = [&](uint32_t from, uint32_t to) {
-    if (!summary_edges.emplace(from, to).second) return;
+    if (!summary_edges.insert(pair(from, to)).second) return;
     AddEdge(from, to, EdgeKind::kInside);
     const std::vector<uint32_t> reaching = sources[from];
     for (uint32_t source : reaching) push(source, to);
@@ -273,6 +298,7 @@ Program::FlowResult Program::Follow(uint32_t start, bool order, std::vector<uint
           if (!down) push(edge.to, false);
           break;
         case EdgeKind::kHeap: push(edge.to, false); break;
+        case EdgeKind::kCallable: break;
       }
     }
   }

@@ -152,7 +152,10 @@ class FunctionLowering {
   void AddEffect(EffectKind kind, llvm::StringRef what, clang::SourceLocation at);
   Label OutLabel(uint32_t call, uint32_t argument);
   bool IsShared(const clang::VarDecl* variable) const { return shared_.count(variable) != 0; }
-  std::string CellKey(const clang::VarDecl* variable);
+  uint32_t FieldId(const clang::FieldDecl* field) { return unit_.Field(field); }
+  uint32_t GlobalId(const clang::VarDecl* variable) { return unit_.Holder(unit_.Key(variable), variable->getType()); }
+  // Storage that a function shares with its lambdas.
+  uint32_t CellId(const clang::VarDecl* variable) { return unit_.Holder("cell:" + unit_.Key(variable), variable->getType()); }
   int ParamIndex(const clang::VarDecl* variable) const;
   bool IsTask(clang::QualType type) const;
   void TouchOrder(const LabelSet& labels);

@@ -230,6 +230,10 @@ LabelSet FunctionLowering::Indirect(const CallExpr* expr, const LabelSet& target
     if (isa<CXXOperatorCallExpr>(expr)) call.name = unit_.Str(unit_.SourceText(expr->getArg(0)->getSourceRange()).take_front(60));
     if (!function_type.isNull()) call.signature = unit_.Str(unit_.Signature(function_type));
     call.args.resize(args.size() + 1);
+    call.holds_result = unit_.MayHoldCallable(expr->getType());
+    for (size_t i = 0; i < args.size() && i < 63; ++i) {
+      if (unit_.MayHoldCallable(args[i]->getType())) call.holds |= uint64_t{1} << (i + 1);
+    }
   }
   for (size_t i = 0; i < labels.size(); ++i) {
     call.args[i + 1].Join(labels[i]);
@@ -246,6 +250,7 @@ LabelSet FunctionLowering::Indirect(const CallExpr* expr, const LabelSet& target
 
 LabelSet FunctionLowering::ValueOfConstruct(const CXXConstructExpr* expr) {
   const CXXConstructorDecl* constructor = expr->getConstructor();
+  if (constructor->isCopyOrMoveConstructor() && !unit_.IsSystem(constructor)) unit_.Copied(constructor->getParent());
   if (constructor->isCopyOrMoveConstructor() && (constructor->isDefaulted() || unit_.IsSystem(constructor)) && expr->getNumArgs() >= 1) {
     LabelSet labels = Value(expr->getArg(0));
     if (unit_.IsStandardLibrary(constructor) || constructor->isTrivial()) return labels;
@@ -343,6 +348,12 @@ LabelSet FunctionLowering::Finish(CallSite& site) {
     call.name = unit_.Str(site.names.back());
     call.args.resize(site.args.size() + 1);
     call.args[0].Join(site.object_labels);
+    call.holds_result = unit_.MayHoldCallable(site.expr->getType());
+    const bool constructs = isa<CXXConstructorDecl>(site.callee);
+    if (constructs ? call.holds_result : site.object != nullptr && unit_.MayHoldCallable(site.object->getType())) call.holds |= 1;
+    for (size_t i = 0; i < site.args.size() && i < 63; ++i) {
+      if (unit_.MayHoldCallable(site.args[i]->getType())) call.holds |= uint64_t{1} << (i + 1);
+    }
     for (size_t i = 0; i < site.args.size(); ++i) call.args[i + 1].Join(site.arg_labels[i]);
     call.suspends = unit_.models().Has(Trait::kSuspends, site.names);
     call.rollover = unit_.models().Has(Trait::kRollover, site.names);
@@ -610,7 +621,7 @@ LabelSet FunctionLowering::Plain(CallSite& site, Call& call) {
     if (place.kind == Place::kLocal || place.kind == Place::kParam) {
       Write(place, LabelSet(OutLabel(index, 0)), WriteKind::kCallee, site.expr);
     } else if (place.kind == Place::kField) {
-      AddFlow(Port::kField, unit_.Str(unit_.Key(place.field)), LabelSet(OutLabel(index, 0)));
+      AddFlow(Port::kField, FieldId(place.field), LabelSet(OutLabel(index, 0)));
       AddEffect(EffectKind::kWriteField, place.field->getName(), site.expr->getExprLoc());
     } else if (place.kind == Place::kGlobal) {
       AddFlow(Port::kGlobal, place.index, LabelSet(OutLabel(index, 0)));

@@ -67,7 +67,7 @@ LabelSet FunctionLowering::Read(const Place& place) {
       if (place.field != nullptr) {
         if (auto it = env_.values.find({place.variable, place.field}); it != env_.values.end()) labels.Join(it->second);
         if (auto it = env_.values.find({place.variable, nullptr}); it != env_.values.end()) labels.Join(it->second);
-        if (place.kind == Place::kParam) labels.Add(MakeLabel(LabelKind::kField, unit_.Str(unit_.Key(place.field))));
+        if (place.kind == Place::kParam) labels.Add(MakeLabel(LabelKind::kField, FieldId(place.field)));
       } else {
         for (auto it = env_.values.lower_bound({place.variable, nullptr});
              it != env_.values.end() && it->first.first == place.variable; ++it) {
@@ -75,21 +75,17 @@ LabelSet FunctionLowering::Read(const Place& place) {
         }
       }
       if (place.variable != nullptr && (place.captured || IsShared(place.variable))) {
-        labels.Add(MakeLabel(LabelKind::kGlobal, unit_.Str(CellKey(place.variable))));
+        labels.Add(MakeLabel(LabelKind::kGlobal, CellId(place.variable)));
       }
       break;
     }
     case Place::kField:
-      labels.Add(MakeLabel(LabelKind::kField, unit_.Str(unit_.Key(place.field))));
+      labels.Add(MakeLabel(LabelKind::kField, FieldId(place.field)));
       if (place.this_object) labels.Add(MakeLabel(LabelKind::kParam, 0));
       break;
     case Place::kGlobal: labels.Add(MakeLabel(LabelKind::kGlobal, place.index)); break;
   }
   return labels;
-}
-
-std::string FunctionLowering::CellKey(const VarDecl* variable) {
-  return "cell:" + unit_.Key(variable);
 }
 
 bool FunctionLowering::OutsideOrderScope(const OrderScope& scope, const Place& place) const {
@@ -162,20 +158,20 @@ void FunctionLowering::Write(const Place& place, LabelSet labels, WriteKind kind
       if (place.field == nullptr) {
         std::erase_if(env_.uninitialized, [&](const Slot& one) { return one.first == place.variable; });
       }
-      if (IsShared(place.variable) || place.captured) AddFlow(Port::kGlobal, unit_.Str(CellKey(place.variable)), labels);
+      if (IsShared(place.variable) || place.captured) AddFlow(Port::kGlobal, CellId(place.variable), labels);
       if (place.captured) AddEffect(EffectKind::kWriteCapture, place.variable->getName(), at->getExprLoc());
       break;
     }
     case Place::kParam:
       Significant();
       env_.values[{place.variable, place.field}].Join(labels);
-      if (place.field != nullptr) AddFlow(Port::kField, unit_.Str(unit_.Key(place.field)), labels);
+      if (place.field != nullptr) AddFlow(Port::kField, FieldId(place.field), labels);
       AddFlow(Port::kOutParam, place.index, labels);
       break;
     case Place::kField:
       Significant();
       if (kind == WriteKind::kAssign || kind == WriteKind::kConstant) written_fields_.insert(place.field);
-      AddFlow(Port::kField, unit_.Str(unit_.Key(place.field)), labels);
+      AddFlow(Port::kField, FieldId(place.field), labels);
       if (place.this_object) AddFlow(Port::kOutParam, 0, labels);
       AddEffect(EffectKind::kWriteField, place.field->getName(), at->getExprLoc());
       break;
@@ -210,10 +206,10 @@ FunctionLowering::Place FunctionLowering::PlaceOf(const Expr* expr) {
       return place;
     }
     if (!variable->isLocalVarDeclOrParm()) {
-      return {.kind = Place::kGlobal, .variable = variable, .index = unit_.Str(unit_.Key(variable))};
+      return {.kind = Place::kGlobal, .variable = variable, .index = GlobalId(variable)};
     }
     if (variable->isStaticLocal()) {
-      return {.kind = Place::kGlobal, .variable = variable, .index = unit_.Str(unit_.Key(variable))};
+      return {.kind = Place::kGlobal, .variable = variable, .index = GlobalId(variable)};
     }
     const int index = ParamIndex(variable);
     const bool captured = ref->refersToEnclosingVariableOrCapture();
@@ -227,7 +223,7 @@ FunctionLowering::Place FunctionLowering::PlaceOf(const Expr* expr) {
     if (field == nullptr) {
       const auto* variable = dyn_cast<VarDecl>(member->getMemberDecl());
       if (variable == nullptr) return {};
-      return {.kind = Place::kGlobal, .variable = variable, .index = unit_.Str(unit_.Key(variable))};
+      return {.kind = Place::kGlobal, .variable = variable, .index = GlobalId(variable)};
     }
     const Expr* base = member->getBase()->IgnoreParenImpCasts();
     if (isa<CXXThisExpr>(base)) return {.kind = Place::kField, .field = field, .this_object = true};
@@ -531,7 +527,7 @@ LabelSet FunctionLowering::ValueOfMember(const MemberExpr* member) {
   if (const auto* variable = dyn_cast<VarDecl>(member->getMemberDecl())) {
     Value(member->getBase());
     OnGlobal(variable, member);
-    return LabelSet(MakeLabel(LabelKind::kGlobal, unit_.Str(unit_.Key(variable))));
+    return LabelSet(MakeLabel(LabelKind::kGlobal, GlobalId(variable)));
   }
   if (const auto* method = dyn_cast<CXXMethodDecl>(member->getMemberDecl())) {
     LabelSet labels = Value(member->getBase());
@@ -567,7 +563,7 @@ LabelSet FunctionLowering::ValueOfMember(const MemberExpr* member) {
   LabelSet labels = Read(place);
   labels.Join(base_labels);
   if (field != nullptr && place.kind != Place::kLocal && !unit_.IsSystem(field->getLocation())) {
-    labels.Add(MakeLabel(LabelKind::kField, unit_.Str(unit_.Key(field))));
+    labels.Add(MakeLabel(LabelKind::kField, FieldId(field)));
   }
   return labels;
 }
@@ -770,14 +766,14 @@ LabelSet FunctionLowering::ValueOfLambda(const LambdaExpr* lambda) {
     if (variable == nullptr) continue;
     if (lambda->isInitCapture(&capture)) {
       LabelSet inner = variable->getInit() != nullptr ? Value(variable->getInit()) : LabelSet();
-      AddFlow(Port::kGlobal, unit_.Str(CellKey(variable)), inner);
+      AddFlow(Port::kGlobal, CellId(variable), inner);
       continue;
     }
     (void)value;
     used_variables_.insert(variable);
     if (capture.getCaptureKind() == LCK_ByRef) shared_.insert(variable);
     if (!variable->isLocalVarDeclOrParm()) continue;
-    AddFlow(Port::kGlobal, unit_.Str(CellKey(variable)), Read(Place{.kind = Place::kLocal, .variable = variable}));
+    AddFlow(Port::kGlobal, CellId(variable), Read(Place{.kind = Place::kLocal, .variable = variable}));
   }
   return labels;
 }

@@ -23,6 +23,13 @@ FunctionLowering::FunctionLowering(UnitBuilder& unit, const FunctionDecl* functi
   out_.signature = unit_.Str(unit_.Signature(function->getType()));
   out_.params = function->getNumParams();
   out_.site = unit_.SiteOf(function->getLocation());
+  out_.holds_result = unit_.MayHoldCallable(function->getReturnType());
+  for (unsigned i = 0; i < function->getNumParams() && i < 63; ++i) {
+    if (unit_.MayHoldCallable(function->getParamDecl(i)->getType())) out_.holds |= uint64_t{1} << (i + 1);
+  }
+  if (const auto* member = dyn_cast<CXXMethodDecl>(function); member != nullptr && unit_.MayHoldCallable(context_.getRecordType(member->getParent()))) {
+    out_.holds |= 1;
+  }
   if (unit_.IsSystem(function)) out_.flags |= kSystemCode;
   if (const auto* method = dyn_cast<CXXMethodDecl>(function)) {
     out_.owner = unit_.Str(unit_.Key(method->getParent()));
@@ -53,7 +60,7 @@ void FunctionLowering::Run() {
     const VarDecl* owner = nullptr;
     const Expr* init = initialized_->getAnyInitializer(owner);
     if (init != nullptr && !init->isValueDependent()) {
-      AddFlow(Port::kGlobal, unit_.Str(unit_.Key(initialized_)), Value(init));
+      AddFlow(Port::kGlobal, GlobalId(initialized_), Value(init));
     }
   } else {
     const Stmt* body = declaration_->getBody();
@@ -72,7 +79,7 @@ void FunctionLowering::Run() {
         const Expr* expr = init->getInit();
         if (expr != nullptr && !isa<ImplicitValueInitExpr>(expr)) written_fields_.insert(field);
         if (isa_and_nonnull<ImplicitValueInitExpr>(expr)) written_fields_.insert(field);
-        AddFlow(Port::kField, unit_.Str(unit_.Key(field)), labels);
+        AddFlow(Port::kField, FieldId(field), labels);
         AddFlow(Port::kOutParam, 0, labels);
       }
     }

@@ -61,6 +61,9 @@ void Program::Merge(const Unit& unit) {
     by_key_[key] = static_cast<uint32_t>(nodes_.size());
     nodes_.push_back({&unit, &function, static_cast<uint32_t>(remaps_.size() - 1)});
   }
+  for (const auto& [field, owner] : unit.fields) field_owner_[remap[field]] = remap[owner];
+  for (uint32_t copied : unit.copied) copied_.insert(remap[copied]);
+  for (uint32_t holder : unit.holders) holders_.insert(remap[holder]);
   for (const auto& region : unit.regions) {
     regions_.insert({remap[region.site.file], region.site.line, region.site.column, region.end_line, remap[region.macro]});
   }
@@ -157,6 +160,9 @@ void Program::ResolveDirect() {
   }
 }
 
+// More candidates than this say nothing about a call.
+constexpr size_t kMaxBySignature = 16;
+
 // Functions whose address is taken, by canonical signature: the fallback for calls that no value reaches.
 void Program::ResolveBySignature() {
   std::map<uint32_t, std::vector<uint32_t>> by_signature;
@@ -172,6 +178,7 @@ void Program::ResolveBySignature() {
       if (call.kind != CallKind::kIndirect || !targets_[n][c].empty() || call.signature == 0) continue;
       const auto it = by_signature.find(Key(n, call.signature));
       if (it == by_signature.end()) continue;
+      if (it->second.size() > kMaxBySignature) continue;  // As good as unknown.
       for (uint32_t target : it->second) AddTarget(n, c, target, false);
     }
   }

@@ -97,7 +97,7 @@ class Program {
   void FindRoots();
 
   // flow.cpp
-  enum class EdgeKind : uint8_t { kInside, kCall, kReturn, kHeap, kUnordered };
+  enum class EdgeKind : uint8_t { kInside, kCall, kReturn, kHeap, kUnordered, kCallable };
   struct Edge {
     uint32_t to;
     EdgeKind kind;
@@ -182,6 +182,10 @@ class Program {
   std::vector<uint8_t> sink_bits_;      // per place
   std::vector<uint8_t> place_flags_;    // 1 inert sink, 2 escape, 4 names a command
   std::vector<uint32_t> owner_of_place_;
+  std::vector<bool> holds_;  // places through which a function can travel
+  std::set<uint32_t> holders_;
+  std::unordered_map<uint32_t, uint32_t> field_owner_;
+  std::set<uint32_t> copied_;
   std::unordered_map<uint32_t, uint32_t> global_places_;
   std::set<uint32_t> address_taken_;
   std::set<std::tuple<uint32_t, uint32_t, uint32_t>> connected_;

@@ -86,7 +86,7 @@ template <class A> void Fields(A& a, Hazard& v) {
   All(a, v.rule, v.what, v.site, v.mode, v.severity, v.order, v.touched, v.result_order, v.sinks, v.inputs, v.edits);
 }
 template <class A> void Fields(A& a, Call& v) {
-  All(a, v.site, v.kind, v.role, v.callable, v.awaited, v.suspends, v.rollover, v.implicit, v.callee, v.name, v.receiver,
+  All(a, v.site, v.kind, v.role, v.callable, v.awaited, v.suspends, v.rollover, v.holds_result, v.holds, v.implicit, v.callee, v.name, v.receiver,
       v.signature, v.literal, v.name_args, v.target, v.args, v.through, v.order);
 }
 template <class A> void Fields(A& a, Flow& v) { All(a, v.port, v.index, v.labels); }
@@ -96,7 +96,7 @@ template <class A> void Fields(A& a, Loop& v) { All(a, v.site, v.unbounded, v.ca
 template <class A> void Fields(A& a, TryBlock& v) { All(a, v.site, v.suspends, v.calls, v.edits); }
 template <class A> void Fields(A& a, Unsequenced& v) { All(a, v.site, v.operands); }
 template <class A> void Fields(A& a, Function& v) {
-  All(a, v.key, v.name, v.owner, v.signature, v.flags, v.params, v.site, v.calls, v.hazards, v.outs, v.derived, v.flows,
+  All(a, v.key, v.name, v.owner, v.signature, v.flags, v.params, v.holds, v.holds_result, v.site, v.calls, v.hazards, v.outs, v.derived, v.flows,
       v.branches, v.effects, v.loops, v.tries, v.unsequenced);
 }
 template <class A> void Fields(A& a, Mark& v) { All(a, v.key, v.bits, v.reason, v.name, v.site); }
@@ -110,7 +110,7 @@ template <class A> void Fields(A& a, Dependency& v) { All(a, v.path, v.stamp, v.
 template <class A> void Fields(A& a, std::pair<uint32_t, uint32_t>& v) { All(a, v.first, v.second); }
 template <class A> void Fields(A& a, Unit& v) {
   All(a, v.main_file, v.error, v.budget_exhausted, v.notes, v.strings, v.functions, v.marks, v.classes, v.methods, v.regions,
-      v.gates, v.unit_hazards, v.dependencies);
+      v.gates, v.fields, v.copied, v.holders, v.dependencies);
 }
 
 template <class T>

@@ -134,6 +134,8 @@ struct Call {
   bool awaited = false;
   bool suspends = false;   // a wait of the workflow API
   bool rollover = false;   // asks for or performs continue-as-new
+  bool holds_result = false;  // the result can hold a callable
+  uint64_t holds = 0;         // bit i: args[i] can hold a callable
   bool implicit = false;   // destructor, conversion: not written by the author
   uint32_t callee = 0;     // string: key of the function called
   uint32_t name = 0;       // string: its qualified name
@@ -205,6 +207,8 @@ struct Function {
   uint32_t signature = 0;
   uint32_t flags = 0;
   uint32_t params = 0;
+  uint64_t holds = 0;         // bit 0: the object, bit i + 1: parameter i can hold a callable
+  bool holds_result = false;
   Site site;
   std::vector<Call> calls;
   std::vector<Hazard> hazards;
@@ -282,7 +286,9 @@ struct Unit {
   std::vector<VirtualMethod> methods;
   std::vector<ConditionalRegion> regions;
   std::vector<ChangeGate> gates;
-  std::vector<uint32_t> unit_hazards;  // strings: compile flags that fall under fast-math
+  std::vector<std::pair<uint32_t, uint32_t>> fields;  // strings: field, its class
+  std::vector<uint32_t> copied;   // strings: classes whose objects are copied or moved, that is values
+  std::vector<uint32_t> holders;  // strings: fields and globals whose type can hold a callable
   std::vector<Dependency> dependencies;
 };
 

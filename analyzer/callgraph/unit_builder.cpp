@@ -403,6 +403,59 @@ Edit UnitBuilder::EditOf(CharSourceRange range, llvm::StringRef text, bool* ok) 
   return {SiteOf(file_range.getBegin()).file, begin, end - begin, Str(text)};
 }
 
+bool UnitBuilder::MayHoldCallable(QualType type) {
+  if (type.isNull()) return false;
+  type = context_.getBaseElementType(type.getNonReferenceType().getCanonicalType());
+  while (type->isPointerType()) type = context_.getBaseElementType(type->getPointeeType());
+  if (type->isFunctionType() || type->isMemberFunctionPointerType()) return true;
+  const auto* record = type->getAsCXXRecordDecl();
+  if (record == nullptr || !record->hasDefinition()) return false;
+  record = record->getDefinition();
+  if (record->isLambda()) return true;
+  const auto [it, added] = holding_records_.emplace(record, false);
+  if (!added) return it->second;
+  bool holds = false;
+  if (IsSystem(record)) {
+    // Of a library type the arguments tell: std::function<R(A)>, std::vector<std::function<...>>, std::pair<..., F>.
+    if (const auto* special = dyn_cast<ClassTemplateSpecializationDecl>(record)) {
+      const auto check = [&](const auto& self, const TemplateArgument& argument) -> bool {
+        if (argument.getKind() == TemplateArgument::Type) return MayHoldCallable(argument.getAsType());
+        if (argument.getKind() == TemplateArgument::Pack) {
+          for (const auto& element : argument.pack_elements()) {
+            if (self(self, element)) return true;
+          }
+        }
+        return false;
+      };
+      for (const auto& argument : special->getTemplateArgs().asArray()) holds = holds || check(check, argument);
+    }
+  } else {
+    for (const auto* field : record->fields()) holds = holds || MayHoldCallable(field->getType());
+    for (const auto& base : record->bases()) holds = holds || MayHoldCallable(base.getType());
+    for (const auto* method : record->methods()) holds = holds || method->getOverloadedOperator() == OO_Call;
+  }
+  holding_records_[record] = holds;
+  return holds;
+}
+
+uint32_t UnitBuilder::Holder(llvm::StringRef key, QualType type) {
+  const uint32_t id = Str(key);
+  if (MayHoldCallable(type) && holders_.insert(id).second) unit_->holders.push_back(id);
+  return id;
+}
+
+uint32_t UnitBuilder::Field(const FieldDecl* field) {
+  const uint32_t id = Holder(Key(field), field->getType());
+  if (fields_.insert(id).second) unit_->fields.emplace_back(id, Str(Key(field->getParent())));
+  return id;
+}
+
+void UnitBuilder::Copied(const CXXRecordDecl* record) {
+  if (record == nullptr || record->isPolymorphic()) return;
+  const uint32_t id = Str(Key(record));
+  if (copied_.insert(id).second) unit_->copied.push_back(id);
+}
+
 bool UnitBuilder::IsFileScope(SourceLocation at) const {
   const SourceManager& sources = context_.getSourceManager();
   at = sources.getExpansionLoc(at);

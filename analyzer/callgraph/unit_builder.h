@@ -99,6 +99,14 @@ class UnitBuilder {
   static bool DerivesFrom(const clang::CXXRecordDecl* record, llvm::StringRef base);
   bool HasTypeTrait(clang::QualType type, Trait trait) const;
 
+  // Whether a value of the type can carry something that can be called: functions flow only through such values.
+  bool MayHoldCallable(clang::QualType type);
+  // Interns the key of a field or variable and remembers whether it can hold a callable.
+  uint32_t Holder(llvm::StringRef key, clang::QualType type);
+  uint32_t Field(const clang::FieldDecl* field);
+  // Notes that objects of the class are handed around by value.
+  void Copied(const clang::CXXRecordDecl* record);
+
   bool Step() { return ++steps_ <= kMaxSteps; }
   bool exhausted() const { return steps_ > kMaxSteps; }
   Edit EditOf(clang::CharSourceRange range, llvm::StringRef text, bool* ok);
@@ -126,6 +134,10 @@ class UnitBuilder {
   std::unordered_set<const clang::Decl*> queued_;
   std::unordered_set<const clang::Decl*> described_;
   std::unordered_map<const clang::FunctionDecl*, std::vector<TunnelEnd>> tunnels_;
+  std::unordered_map<const clang::Decl*, bool> holding_records_;
+  std::set<uint32_t> holders_;
+  std::set<uint32_t> fields_;
+  std::set<uint32_t> copied_;
   mutable std::unordered_map<unsigned, bool> system_files_;
   uint64_t steps_ = 0;
 };
