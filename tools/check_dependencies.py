@@ -83,10 +83,12 @@ ROOMS = {
     "engine-core/providers/temporal": (
         PURE + ["engine-core/activity", "engine-core/workflow"],
         ["protobuf", "temporal", "temporal-stubs", "grpc", "spdlog", "system"]),
+    "engine-core/providers/embedded": (
+        PURE + ["engine-core/activity", "engine-core/workflow", "engine-core/state/sqlite"], ["protobuf", "temporal"]),
     "engine-core/service": (
         PURE + ["engine-core/contracts", "engine-core/activity", "engine-core/plan", "engine-core/state", "engine-core/state/memory",
                 "engine-core/state/sqlite", "engine-core/workflow", "engine-core/interpreter", "engine-core/steps",
-                "engine-core/providers/temporal"],
+                "engine-core/providers/temporal", "engine-core/providers/embedded"],
         ["temporal", "protobuf", "system"]),
     "replay/history": (PURE, ["protobuf", "temporal", "rapidjson", "zlib", "zstd", "system"]),
     "replay/compare": (PURE, []),
@@ -101,8 +103,8 @@ ROOMS = {
         ["temporal", "protobuf", "libgit2"]),
     "replay/simulate": (
         PURE + ["engine-core/activity", "engine-core/state", "engine-core/state/memory", "engine-core/workflow",
-                "engine-core/interpreter", "engine-core/plan", "engine-core/steps", "replay/history", "replay/compare",
-                "replay/record", "replay/session"],
+                "engine-core/interpreter", "engine-core/plan", "engine-core/steps", "engine-core/providers/embedded",
+                "replay/history", "replay/compare", "replay/record", "replay/session"],
         ["temporal", "protobuf"]),
     "analyzer": (PURE, ["clang", "llvm", "yaml", "cli11", "system"]),
     "reports": (None, ["mustache", "fmt", "httplib", "system"]),
@@ -137,10 +139,10 @@ ONLY_IN = {
 TEST_ROOMS = {
     "engine-core/state": ["engine-core/state/memory", "engine-core/state/sqlite"],
     "engine-core/steps": ["engine-core/state/memory", "engine-core/state/sqlite"],
-    "engine-core/interpreter": ["engine-core/state/memory", "engine-core/steps", "engine-core/activity"],
+    "engine-core/interpreter": ["engine-core/state/memory", "engine-core/steps", "engine-core/activity", "engine-core/providers/embedded"],
     "engine-core/service": ["replay/history", "replay/session"],
     "replay/record": ["engine-core/plan", "engine-core/interpreter", "replay/history", "replay/session"],
-    "replay/session": ["engine-core/state/memory", "engine-core/steps", "engine-core/activity"],
+    "replay/session": ["engine-core/state/memory", "engine-core/steps", "engine-core/activity", "engine-core/providers/embedded"],
 }
 TEST_LIBRARIES = ["googletest", "rapidcheck", "benchmark", "temporal", "protobuf", "httplib", "sqlite", "openssl", "system"]
 TEST_FILE = re.compile(r"(_test|_bench|_fuzzer|_test_support)\.(cpp|h)$|/(testing|test_support)/|_(testing|fixtures)\.h$")

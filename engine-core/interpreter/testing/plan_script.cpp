@@ -20,12 +20,9 @@ namespace {
 
 using namespace temporal::api::enums::v1;  // NOLINT: the enum values are this file's vocabulary
 using workflow::HistoryEvent;
-using workflow::testing::LocalAnswer;
 
 constexpr char kTenant[] = "acme";
 constexpr char kStepPrefix[] = "step/";
-// A worker retries a local activity inside its task as long as the delay is below the task time-out.
-constexpr int64_t kLongestInnerDelay = 10'000;
 // Histories with more tasks than this are cut off at a spread of places only.
 constexpr size_t kMaxCuts = 40;
 
@@ -47,18 +44,6 @@ bool CancelRequested(const History& history, int64_t scheduled_id) {
     return event.event_type() == EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED &&
            event.activity_task_cancel_requested_event_attributes().scheduled_event_id() == scheduled_id;
   });
-}
-
-UnixMillis Millis(const google::protobuf::Timestamp& time) { return time.seconds() * 1000 + time.nanos() / 1'000'000; }
-
-UnixMillis DueOf(const History& history, std::string_view timer_id) {
-  for (int i = history.events_size() - 1; i >= 0; --i) {
-    const HistoryEvent& event = history.events(i);
-    if (event.event_type() != EVENT_TYPE_TIMER_STARTED || event.timer_started_event_attributes().timer_id() != timer_id) continue;
-    const auto& wait = event.timer_started_event_attributes().start_to_fire_timeout();
-    return Millis(event.event_time()) + wait.seconds() * 1000 + wait.nanos() / 1'000'000;
-  }
-  CheckFailed("known timer", "no timer " + std::string(timer_id));
 }
 
 Json Merged(std::string_view base, std::string_view patch) {
@@ -140,7 +125,7 @@ PlanScript::PlanScript(const std::string& plan, PlanScriptOptions options) : opt
   Json json = ToJson(input);
   if (options_.change_input) options_.change_input(&json);
   Bootstrap(options_.approval_required);
-  StartExecution(json, {}, clock_.Now());
+  StartRun(json);
 }
 
 PlanScript::~PlanScript() = default;
@@ -155,7 +140,7 @@ state::EventWrite PlanScript::EngineEvent(std::string_view type, Json payload) {
   event.environment_id = "dev";
   event.plan_id = plan_ref_.GetString("planId");
   event.plan_version = plan_ref_.GetString("planVersion");
-  event.emitted_at = FormatUtcMillis(chain_.empty() ? clock_.Now() : script().now_ms());
+  event.emitted_at = FormatUtcMillis(run_ == nullptr ? clock_.Now() : script().now_ms());
   event.payload = std::move(payload);
   event.idempotency_key = state::KeyOf(event);
   return event;
@@ -188,79 +173,47 @@ void PlanScript::Bootstrap(bool approval_required) {
   LOCKSTEP_CHECK(result.has_value(), "bootstrap: " + (result ? "" : result.error().ToString()));
 }
 
-void PlanScript::StartExecution(const Json& input, const std::string& continued_from, UnixMillis at) {
-  workflow::testing::ScriptOptions script;
-  script.workflow_type = kWorkflowType;
-  script.input = workflow::JsonPayloads(input);
-  script.workflow_id = run_id_;
-  script.run_id = "run-" + std::to_string(chain_.size() + 1) + "-of-the-provider";
-  script.task_queue = "tq-control-dev";
-  script.continued_from_run_id = continued_from;
-  script.start_ms = at;
+void PlanScript::StartRun(const Json& input) {
+  embedded::testing::ScriptedOptions script;
+  script.registry = &registry_;
+  script.start.workflow_type = kWorkflowType;
+  script.start.input = workflow::JsonPayloads(input);
+  script.start.workflow_id = run_id_;
+  script.start.run_id = "run-1-of-the-provider";
+  script.start.task_queue = "tq-control-dev";
+  script.start_ms = clock_.Now();
   script.evict_after_every_task = options_.evict_after_every_task;
-  script.local_activities = [this](const workflow::LocalActivityRequest& request) { return RunLocal(request); };
-  script.execution.version_pins = options_.version_pins;
-  script.execution.log = [this](workflow::LogLevel, std::string_view message) { warnings_.emplace_back(message); };
+  script.locals = [this](const workflow::LocalActivityRequest& request, int32_t) { return RunLocal(request); };
+  script.version_pins = options_.version_pins;
+  script.log = [this](workflow::LogLevel, std::string_view message) { warnings_.emplace_back(message); };
   inputs_.push_back(input);
-  chain_.push_back(std::make_unique<HistoryScript>(registry_, std::move(script)));
+  run_ = std::make_unique<ScriptedRun>(std::move(script));
 }
 
 // --- what the worker does ------------------------------------------------------------------------------------------------
 
-Json PlanScript::RunStore(const workflow::LocalActivityRequest& request, std::optional<Error>* error) {
+Result<Json> PlanScript::RunLocal(const workflow::LocalActivityRequest& request) {
+  if (options_.store_fault) {
+    if (auto error = options_.store_fault(request, script().now_ms())) return Fail(std::move(*error));
+  }
+  clock_.Set(std::max(clock_.Now(), script().now_ms()));
   steps::testing::FakeActivityContext context;
   const auto arguments = workflow::ReadJson(*request.input);
   LOCKSTEP_CHECK(arguments.has_value(), "the input of a local activity is not JSON");
   const bool append = request.activity_type == "emitEvents";
   LOCKSTEP_CHECK(append || request.activity_type == "compileRunSnapshot", "an unknown local activity " + request.activity_type);
-  auto result = append ? steps::EmitEvents(context, *arguments, *services_) : steps::CompileRunSnapshot(context, *arguments, *services_);
-  if (result) return std::move(*result);
-  *error = result.error();
-  return {};
-}
-
-LocalAnswer PlanScript::RunLocal(const workflow::LocalActivityRequest& request) {
-  LocalAnswer answer;
-  int32_t attempt = request.attempt;
-  while (true) {
-    const UnixMillis at = script().now_ms() + answer.takes_ms;
-    std::optional<Error> error = options_.store_fault ? options_.store_fault(request, at) : std::nullopt;
-    if (!error) {
-      clock_.Set(std::max(clock_.Now(), at));
-      answer.result = RunStore(request, &error);
-    }
-    if (!error) return answer;
-    answer.error = error;
-    if (!error->retryable) return answer;
-    int64_t delay = request.initial_interval_ms;
-    for (int32_t i = 1; i < attempt && delay < request.max_interval_ms; ++i) delay = static_cast<int64_t>(static_cast<double>(delay) * request.backoff_coefficient);
-    delay = std::min(delay, request.max_interval_ms);
-    const bool spent = request.max_attempts > 0 && attempt >= request.max_attempts;
-    const bool late = request.schedule_to_close_ms > 0 && at + delay - request.first_scheduled_ms > request.schedule_to_close_ms;
-    if (spent || late) return answer;
-    if (delay >= kLongestInnerDelay) {
-      answer.backoff_ms = delay;
-      return answer;
-    }
-    answer.error.reset();
-    answer.takes_ms += delay;
-    ++answer.attempts;
-    ++attempt;
-  }
+  return append ? steps::EmitEvents(context, *arguments, *services_) : steps::CompileRunSnapshot(context, *arguments, *services_);
 }
 
 void PlanScript::Task() {
   if (!script().task_scheduled() || closed()) return;
+  const size_t before = executions();
   script().RunTask();
-  LOCKSTEP_CHECK(script().broken().empty(), "the workflow task failed: " + script().broken() +
-                                                (script().live_divergences().empty() ? "" : ": " + script().live_divergences().front().Summary()));
-  if (!closed()) return;
-  const HistoryEvent& last = script().history().events(script().history().events_size() - 1);
-  if (last.event_type() != EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW) return;
-  const auto& next = last.workflow_execution_continued_as_new_event_attributes();
-  const auto input = workflow::ReadFirstJson(next.input());
+  LOCKSTEP_CHECK(script().broken().empty(), "the workflow task failed: " + script().broken());
+  if (executions() == before) return;
+  const auto input = workflow::ReadFirstJson(script().history().events(0).workflow_execution_started_event_attributes().input());
   LOCKSTEP_CHECK(input.has_value(), "the input of the next execution is not JSON");
-  StartExecution(*input, "run-" + std::to_string(chain_.size()) + "-of-the-provider", script().now_ms() + 1);
+  inputs_.push_back(*input);
 }
 
 bool PlanScript::AnswerControl() {
@@ -343,7 +296,7 @@ bool PlanScript::FireNextTimer() {
   const auto timers = script().OpenTimers();
   if (timers.empty()) return false;
   const auto next = std::min_element(timers.begin(), timers.end(), [&](const std::string& a, const std::string& b) {
-    return DueOf(script().history(), a) < DueOf(script().history(), b);
+    return script().DueOf(a) < script().DueOf(b);
   });
   script().FireTimer(*next);
   return true;
@@ -469,8 +422,8 @@ state::EventRecord PlanScript::Event(std::string_view event_type, size_t positio
 
 std::vector<std::string> PlanScript::Scheduled() const {
   std::vector<std::string> scheduled;
-  for (const auto& script : chain_) {
-    for (const HistoryEvent& event : script->history().events()) {
+  for (size_t n = 0; n < executions(); ++n) {
+    for (const HistoryEvent& event : history(n).events()) {
       if (event.event_type() != EVENT_TYPE_ACTIVITY_TASK_SCHEDULED) continue;
       const auto& attributes = event.activity_task_scheduled_event_attributes();
       scheduled.push_back(attributes.activity_id() + " @ " + attributes.task_queue().name());
@@ -489,8 +442,8 @@ std::vector<std::string> PlanScript::OpenSteps() const {
 
 std::vector<std::string> PlanScript::ReplayProblems() const {
   std::vector<std::string> problems;
-  for (size_t n = 0; n < chain_.size(); ++n) {
-    const History& history = chain_[n]->history();
+  for (size_t n = 0; n < executions(); ++n) {
+    const History& history = this->history(n);
     std::vector<size_t> cuts;
     for (int i = 0; i < history.events_size(); ++i) {
       if (history.events(i).event_type() == EVENT_TYPE_WORKFLOW_TASK_STARTED) cuts.push_back(static_cast<size_t>(i) + 1);

@@ -1,5 +1,5 @@
-// Whole runs of plans against a scripted server, for tests: `runPlanWorkflow` live in a HistoryScript, the engine's own
-// activities over a memory store (the same functions that a worker registers), steps answered by a function of the test.
+// Whole runs of plans in the embedded engine, for tests: `runPlanWorkflow` in a ScriptedRun, the engine's own activities over a
+// memory store (the same functions that a worker registers), steps answered by a function of the test.
 // Time is virtual; rotations are followed, so a run is a chain of histories with one event log.
 //
 //   PlanScript run(SimplePlan(R"([{"stepId":"a"},{"stepId":"b"}])"));
@@ -26,6 +26,7 @@
 #include "engine-core/base/json.h"
 #include "engine-core/base/result.h"
 #include "engine-core/interpreter/run_input.h"
+#include "engine-core/providers/embedded/testing/scripted_run.h"
 #include "engine-core/state/store.h"
 #include "engine-core/state/testing/event_builder.h"
 #include "engine-core/workflow/registry.h"
@@ -38,7 +39,7 @@ struct Services;
 namespace lockstep::interpreter::testing {
 
 using workflow::testing::History;
-using workflow::testing::HistoryScript;
+using embedded::testing::ScriptedRun;
 
 // --- what steps do -------------------------------------------------------------------------------------------------------
 
@@ -117,14 +118,14 @@ class PlanScript {
   // The message alone.
   void SignalOnly(std::string_view type, Json payload = Json::MakeObject());
   void RequestCancel() { script().RequestCancel(); }
-  HistoryScript& script() { return *chain_.back(); }
-  const HistoryScript& script() const { return *chain_.back(); }
+  ScriptedRun& script() { return *run_; }
+  const ScriptedRun& script() const { return *run_; }
   Json Query(std::string_view name, const Json::Array& arguments = {});
 
   // --- what came of it
-  bool closed() const { return chain_.back()->closed(); }
-  size_t executions() const { return chain_.size(); }
-  const History& history(size_t execution) const { return chain_.at(execution)->history(); }
+  bool closed() const { return run_->closed(); }
+  size_t executions() const { return run_->engine().executions(); }
+  const History& history(size_t execution) const { return run_->engine().execution(execution).history(); }
   const std::vector<Json>& inputs() const { return inputs_; }  // of each execution
   const Json& plan_ref() const { return plan_ref_; }
   std::vector<state::EventRecord> Events() const;
@@ -154,10 +155,9 @@ class PlanScript {
   state::IRunStateStore& store() { return *store_; }
 
  private:
-  void StartExecution(const Json& input, const std::string& continued_from, UnixMillis at);
+  void StartRun(const Json& input);
   void Bootstrap(bool approval_required);
-  workflow::testing::LocalAnswer RunLocal(const workflow::LocalActivityRequest& request);
-  Json RunStore(const workflow::LocalActivityRequest& request, std::optional<Error>* error);
+  lockstep::Result<Json> RunLocal(const workflow::LocalActivityRequest& request);
   bool AnswerControl();
   StepCall CallOf(const std::string& activity_id) const;
   state::EventWrite EngineEvent(std::string_view type, Json payload);
@@ -170,7 +170,7 @@ class PlanScript {
   std::shared_ptr<steps::Services> services_;
   Json plan_ref_;
   std::string run_id_ = "0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a";
-  std::vector<std::unique_ptr<HistoryScript>> chain_;
+  std::unique_ptr<ScriptedRun> run_;
   std::vector<Json> inputs_;
   std::vector<std::string> warnings_;
 };
