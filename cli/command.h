@@ -65,6 +65,7 @@ using Run = std::function<int()>;
 // Each adds one subcommand and sets `*run` when it is chosen.
 void AddReplay(CLI::App* app, Run* run);
 void AddRecord(CLI::App* app, Run* run);
+void AddState(CLI::App* app, Run* run);
 void AddInspect(CLI::App* app, Run* run);
 void AddWorker(CLI::App* app, Run* run);
 void AddPlan(CLI::App* app, Run* run);

@@ -100,7 +100,7 @@ ROOMS = {
     "replay/trace": (
         PURE + ["engine-core/state", "engine-core/workflow", "engine-core/interpreter", "engine-core/plan", "replay/history",
                 "replay/compare", "replay/record", "replay/session"],
-        ["temporal", "protobuf", "libgit2"]),
+        ["temporal", "protobuf", "libgit2", "system"]),
     "replay/simulate": (
         PURE + ["engine-core/activity", "engine-core/state", "engine-core/state/memory", "engine-core/workflow",
                 "engine-core/interpreter", "engine-core/plan", "engine-core/steps", "engine-core/providers/embedded",

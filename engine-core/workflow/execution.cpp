@@ -423,6 +423,7 @@ void Runtime::Spawn(Task<void> task) {
 
 uint64_t Runtime::AddCondition(Condition condition) {
   condition.waiter->where = CurrentLocation();
+  condition.waiter->waits = WaitKind::kCondition;
   conditions_.emplace(++next_condition_, std::move(condition));
   return next_condition_;
 }

@@ -117,6 +117,26 @@ struct IssuedCommand {
   std::source_location where;
 };
 
+// A command that is not over yet, as the code knows it.
+struct PendingCommand {
+  std::string_view kind;   // `activity`, `timer`, ...
+  std::string id;
+  std::string_view state;  // `issued`, `recorded`, `started`, ...
+  int64_t event_id = 0;    // of the command event; 0: the history does not have it yet
+  int32_t attempt = 0;     // of a started activity
+  std::source_location where;
+};
+
+// Where a suspended coroutine stands and what would wake it. `stack` goes from the wait outwards to whoever awaits whom; frames of
+// the runtime itself are left out.
+struct AwaitPoint {
+  std::string waits_for;  // `activity step/a/1`, `timer 3`, `a condition`, `its turn`
+  int64_t event_id = 0;   // of the command waited for, once recorded
+  bool main = false;      // of the workflow function itself, not of a spawned task
+  bool cancelled = false; // its scope is cancelled
+  std::vector<std::source_location> stack;
+};
+
 class Execution {
  public:
   // The workflow type comes with the first event of the first slice. `registry` must outlive the execution.
@@ -159,6 +179,9 @@ class Execution {
   virtual int64_t last_started_event_id() const = 0;
   // Human-readable pending work (`activity step/a/1 started`, `timer 3`), for `lockstep state`.
   virtual std::vector<std::string> PendingWork() const = 0;
+  virtual std::vector<PendingCommand> PendingCommands() const = 0;
+  // Of every live coroutine, in the order they were made.
+  virtual std::vector<AwaitPoint> AwaitPoints() const = 0;
 };
 
 }  // namespace lockstep::workflow

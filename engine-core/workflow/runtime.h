@@ -133,12 +133,16 @@ class Runtime final : public Execution {
   const ExecutionIdentity& identity() const override { return identity_; }
   int64_t last_started_event_id() const override { return info_.history_length; }
   std::vector<std::string> PendingWork() const override;
+  std::vector<PendingCommand> PendingCommands() const override;
+  std::vector<AwaitPoint> AwaitPoints() const override;
 
   // --- for the coroutine machinery
   FrameArena& arena() { return arena_; }
   void MakeReady(PromiseBase* waiter) { ready_.push_back(waiter); }
   PromiseBase* running() const { return running_; }
   void set_running(PromiseBase* promise) { running_ = promise; }
+  void LinkCoroutine(PromiseBase* promise);
+  void UnlinkCoroutine(PromiseBase* promise);
   const std::shared_ptr<ScopeState>& root_scope() const { return root_scope_; }
   std::shared_ptr<ScopeState> CurrentScope() const;
   void Spawn(Task<void> task);
@@ -264,6 +268,8 @@ class Runtime final : public Execution {
   std::map<uint64_t, Condition> conditions_;
   uint64_t next_condition_ = 0;
   PromiseBase* running_ = nullptr;
+  PromiseBase* oldest_ = nullptr;  // all coroutines, in the order they were made
+  PromiseBase* newest_ = nullptr;
   uint64_t resumptions_ = 0;
   std::atomic<std::source_location> location_{std::source_location()};  // read by a watchdog on another thread
 

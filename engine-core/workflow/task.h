@@ -20,24 +20,37 @@ struct ScopeState;
 namespace internal {
 
 class FrameArena;
+struct Machine;
 
-// What every suspended coroutine of a workflow has in common.
+// What a suspended coroutine waits for.
+enum class WaitKind : uint8_t { kNotStarted, kTask, kCommand, kCondition, kTurn };
+
+// What every suspended coroutine of a workflow has in common. All of an execution form a list in the order of their creation,
+// so that a debugger can tell where each of them stands.
 struct PromiseBase {
   std::coroutine_handle<> self;
   PromiseBase* continuation = nullptr;  // who awaits this task
   std::shared_ptr<ScopeState> scope;    // cancellation scope it runs in
   std::exception_ptr exception;
   std::source_location where;           // of the wait it is suspended in
+  WaitKind waits = WaitKind::kNotStarted;
+  const Machine* awaited = nullptr;     // kCommand: whose outcome, where the command is known
+  PromiseBase* older = nullptr;
+  PromiseBase* newer = nullptr;
 
+  PromiseBase();
+  ~PromiseBase();
+  PromiseBase(const PromiseBase&) = delete;
+  PromiseBase& operator=(const PromiseBase&) = delete;
   static void* operator new(size_t size);
   static void operator delete(void* frame, size_t size) noexcept;
 };
 
 // Makes `next` the running coroutine (its scope becomes the current one) and returns its handle for symmetric transfer.
 std::coroutine_handle<> SwitchTo(PromiseBase* next) noexcept;
-// Starts `child` on behalf of `parent`: it inherits the scope unless it already has one.
+// Starts `child` on behalf of `parent`, which waits at `where`: it inherits the scope unless it already has one.
 // Throws when the workflow task has gone on for too long.
-std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent);
+std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent, std::source_location where);
 
 struct FinalAwaiter {
   bool await_ready() const noexcept { return false; }
@@ -106,8 +119,9 @@ class [[nodiscard]] Task {
     std::coroutine_handle<promise_type> task;
     bool await_ready() const noexcept { return task.done(); }
     template <typename Promise>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting) const {
-      return internal::StartChild(&task.promise(), &awaiting.promise());
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> awaiting,
+                                          std::source_location where = std::source_location::current()) const {
+      return internal::StartChild(&task.promise(), &awaiting.promise(), where);
     }
     T await_resume() const { return task.promise().Take(); }
   };

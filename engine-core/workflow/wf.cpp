@@ -25,15 +25,22 @@ std::coroutine_handle<> SwitchTo(PromiseBase* next) noexcept {
   return next->self;
 }
 
-std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent) {
+PromiseBase::PromiseBase() { Runtime::Current().LinkCoroutine(this); }
+PromiseBase::~PromiseBase() { Runtime::Current().UnlinkCoroutine(this); }
+
+std::coroutine_handle<> StartChild(PromiseBase* child, PromiseBase* parent, std::source_location where) {
   Runtime::Current().CountStep();
+  parent->where = where;
+  parent->waits = WaitKind::kTask;
   child->continuation = parent;
   if (!child->scope) child->scope = parent->scope;
   return SwitchTo(child);
 }
 
-void FutureCore::Await(PromiseBase* waiter) {
-  waiter->where = Runtime::Current().CurrentLocation();
+void FutureCore::Await(PromiseBase* waiter, std::source_location where) {
+  waiter->where = where;
+  waiter->waits = WaitKind::kCommand;
+  waiter->awaited = machine;
   waiters.push_back(waiter);
 }
 
@@ -158,6 +165,7 @@ struct YieldAwaiter {
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise> awaiting) const {
     awaiting.promise().where = Runtime::Current().CurrentLocation();
+    awaiting.promise().waits = internal::WaitKind::kTurn;
     Runtime::Current().MakeReady(&awaiting.promise());
   }
   void await_resume() const {}
@@ -208,8 +216,9 @@ Future<ActivityOutcome> execute_activity(std::string_view type, Payloads input, 
   if (options.heartbeat_ms > 0) SetDuration(options.heartbeat_ms, attributes->mutable_heartbeat_timeout());
   if (options.retry) FillRetry(*options.retry, attributes->mutable_retry_policy());
   auto state = std::make_shared<FutureState<ActivityOutcome>>();
-  runtime.Issue(CommandKind::kActivity, command, options.activity_id, where,
-                [state](const MachineOutcome& outcome) { Set(state, ActivityOutcomeOf(outcome)); }, options.cancel);
+  state->machine =
+      runtime.Issue(CommandKind::kActivity, command, options.activity_id, where,
+                    [state](const MachineOutcome& outcome) { Set(state, ActivityOutcomeOf(outcome)); }, options.cancel);
   return Future<ActivityOutcome>(std::move(state));
 }
 
@@ -223,8 +232,8 @@ Future<ActivityOutcome> local_activity(std::string_view type, Payloads input, Lo
   local->input = std::move(input);
   local->options = std::move(options);
   auto state = std::make_shared<FutureState<ActivityOutcome>>();
-  runtime.RequestLocal(std::move(local), std::move(id), where,
-                       [state](const MachineOutcome& outcome) { Set(state, LocalOutcomeOf(outcome)); });
+  state->machine = runtime.RequestLocal(std::move(local), std::move(id), where,
+                                        [state](const MachineOutcome& outcome) { Set(state, LocalOutcomeOf(outcome)); });
   return Future<ActivityOutcome>(std::move(state));
 }
 
@@ -246,8 +255,8 @@ Future<bool> timer(int64_t millis, Location where) {
   attributes->set_timer_id(id);
   SetDuration(millis, attributes->mutable_start_to_fire_timeout());
   auto state = std::make_shared<FutureState<bool>>();
-  runtime.Issue(CommandKind::kTimer, command, id, where,
-                [state](const MachineOutcome& outcome) { Set(state, outcome.event != nullptr); });
+  state->machine = runtime.Issue(CommandKind::kTimer, command, id, where,
+                                 [state](const MachineOutcome& outcome) { Set(state, outcome.event != nullptr); });
   return Future<bool>(std::move(state));
 }
 

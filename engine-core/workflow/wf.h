@@ -74,7 +74,8 @@ class Runtime;
 struct FutureCore {
   bool ready = false;
   std::vector<PromiseBase*> waiters;
-  void Await(PromiseBase* waiter);
+  const Machine* machine = nullptr;  // whose outcome this is, for debuggers
+  void Await(PromiseBase* waiter, std::source_location where);
   void SetReady();
 };
 template <typename T>
@@ -96,8 +97,8 @@ class [[nodiscard]] Future {
     std::shared_ptr<internal::FutureState<T>> state;
     bool await_ready() const noexcept { return state->ready; }
     template <typename Promise>
-    void await_suspend(std::coroutine_handle<Promise> awaiting) const {
-      state->Await(&awaiting.promise());
+    void await_suspend(std::coroutine_handle<Promise> awaiting, Location where = Location::current()) const {
+      state->Await(&awaiting.promise(), where);
     }
     T await_resume() const { return *state->value; }
   };

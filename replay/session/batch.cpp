@@ -15,11 +15,9 @@
 
 #include "engine-core/base/files.h"
 #include "engine-core/state/snapshot.h"
-#include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
-#include "replay/history/integrity.h"
-#include "replay/history/reader.h"
 #include "replay/record/record.h"
+#include "replay/session/input.h"
 
 namespace lockstep::replay {
 namespace {
@@ -63,66 +61,6 @@ void FindInFolder(const fs::path& folder, std::vector<std::string>* found) {
 
 // --- one input -----------------------------------------------------------------------------------------------------------
 
-struct Input {
-  std::vector<history::LoadedHistory> histories;
-  std::optional<Record> record;
-};
-
-Status CheckHistory(const history::LoadedHistory& loaded, const workflow::WorkflowRegistry& registry) {
-  const auto problems = history::CheckIntegrity(*loaded.history, loaded.info);
-  if (!problems.empty()) {
-    const auto& first = problems.front();
-    return Fail("HISTORY_CORRUPT", loaded.info.path + ": " + (first.event_id > 0 ? "event " + std::to_string(first.event_id) + ": " : "") +
-                                       first.code + ": " + first.message);
-  }
-  const std::string& type = loaded.history->events(0).workflow_execution_started_event_attributes().workflow_type().name();
-  if (registry.Find(type) != nullptr) return {};
-  std::string known;
-  for (const std::string& name : registry.Types()) known += (known.empty() ? "" : ", ") + name;
-  return Fail("WORKFLOW_TYPE_UNKNOWN", loaded.info.path + ": event 1: expected a workflow of this build (" + (known.empty() ? "none" : known) + "), found " + type);
-}
-
-// A record is one run: its histories are the executions of one chain, in order, of the plan that the manifest names.
-Status CheckChain(const Record& record, const std::vector<history::LoadedHistory>& histories, const std::string& path) {
-  const std::string expected_plan = record.manifest.GetString("claimedSha256", record.manifest.GetString("planSha256"));
-  const std::string workflow_id = record.manifest.GetString("workflowId");
-  std::string previous;
-  for (size_t i = 0; i < histories.size(); ++i) {
-    const auto& start = histories[i].history->events(0).workflow_execution_started_event_attributes();
-    const auto bad = [&](const std::string& what, const std::string& expected, const std::string& found) {
-      return Fail("RECORD_CORRUPT", path + "/" + HistoryFileName(i + 1) + ": event 1: expected " + what + " " + expected + ", found " + (found.empty() ? "none" : found));
-    };
-    const auto input = workflow::ReadFirstJson(start.input());
-    const Json* ref = input ? input->Find("planRef") : nullptr;
-    if (const std::string digest = ref != nullptr ? ref->GetString("sha256") : std::string(); !expected_plan.empty() && digest != expected_plan) {
-      return bad("the plan with sha256", expected_plan, digest);
-    }
-    if (!workflow_id.empty() && start.workflow_id() != workflow_id) return bad("workflow id", workflow_id, start.workflow_id());
-    if (start.continued_execution_run_id() != previous) {
-      return bad("an execution that continues", previous.empty() ? "none (the first of the chain)" : previous, start.continued_execution_run_id());
-    }
-    previous = start.original_execution_run_id();
-  }
-  return {};
-}
-
-Result<Input> LoadInput(const std::string& path, const workflow::WorkflowRegistry& registry) {
-  Input input;
-  if (path != "-" && IsRecordDirectory(path)) {
-    LOCKSTEP_ASSIGN(input.record, ReadRecord(path));
-    for (size_t i = 0; i < input.record->histories.size(); ++i) {
-      LOCKSTEP_ASSIGN(auto loaded, history::ParseHistory(input.record->histories[i], path + "/" + HistoryFileName(i + 1)));
-      input.histories.push_back(std::move(loaded));
-    }
-  } else {
-    LOCKSTEP_ASSIGN(auto loaded, history::ReadHistory(path));
-    input.histories.push_back(std::move(loaded));
-  }
-  for (const auto& loaded : input.histories) LOCKSTEP_TRY(CheckHistory(loaded, registry));
-  if (input.record) LOCKSTEP_TRY(CheckChain(*input.record, input.histories, path));
-  return input;
-}
-
 Divergence HashDivergence(const char* field, const std::string& expected, const std::string& actual) {
   Divergence divergence;
   divergence.kind = DivergenceKind::kSnapshotChanged;
@@ -138,15 +76,6 @@ Verdict VerdictOf(const std::vector<Divergence>& divergences) {
   if (divergences.empty()) return Verdict::kIdentical;
   const bool only_drift = std::all_of(divergences.begin(), divergences.end(), [](const Divergence& d) { return d.grade == Grade::kDrift; });
   return only_drift ? Verdict::kDrift : Verdict::kDiverged;
-}
-
-std::map<int64_t, workflow::SourceLine> RecordedLines(const std::optional<Record>& record, size_t position) {
-  std::map<int64_t, workflow::SourceLine> lines;
-  if (!record) return lines;
-  for (const CommandEntry& entry : record->commands) {
-    if (entry.history == static_cast<int>(position) + 1 && entry.event_id != 0) lines[entry.event_id] = entry.where;
-  }
-  return lines;
 }
 
 // Adds what one execution of the chain gave; false when the rest of the chain is pointless.
@@ -297,17 +226,20 @@ ReplayReport ReplayOne(const std::string& path, const BatchOptions& options,
                        const std::function<void(const workflow::Execution*)>& on_activate) {
   ReplayReport report;
   report.path = path;
-  auto input = LoadInput(path, *options.registry);
+  auto input = LoadInput(path);
+  if (input) {
+    if (const Status runnable = CheckRunnable(*input, *options.registry); !runnable) input = std::unexpected(runnable.error());
+  }
   if (!input) {
     report.verdict = Verdict::kUnreadable;
     report.error = input.error();
     return report;
   }
   report.record = input->record.has_value();
-  EngineLog log = input->record && !input->record->events.empty() ? EngineLog(input->record->events, input->record->snapshots) : EngineLog();
+  EngineLog log = LogFor(*input);
   bool whole = true;
   for (size_t i = 0; i < input->histories.size() && whole; ++i) {
-    const auto lines = RecordedLines(input->record, i);
+    const auto lines = RecordedLines(*input, i);
     SessionOptions session;
     session.registry = options.registry;
     session.identity = {"", input->histories[i].info.workflow_id, input->histories[i].info.run_id};

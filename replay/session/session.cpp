@@ -61,6 +61,7 @@ class Session {
     const std::vector<workflow::IssuedCommand> issued = execution_->commands();
     result_.issued += static_cast<int64_t>(issued.size());
     if (options_.keep_commands) NoteCommands(task, issued);
+    if (options_.on_step && !options_.on_step({position, task, *execution_, *log_, false})) return Stop();
     const size_t before = execution_->divergences().size();
     if (task.completed != nullptr) {
       execution_->Complete(*task.completed, task.recorded);
@@ -68,11 +69,16 @@ class Session {
       result_.open_task = true;
     }
     for (size_t i = before; i < execution_->divergences().size(); ++i) position_of_[i] = position;
+    if (options_.on_step && !options_.on_step({position, task, *execution_, *log_, true})) return Stop();
     if (options_.stop_at_seq > 0 && log_->last_seq() >= options_.stop_at_seq) {
-      result_.stopped = true;
-      return false;
+      return Stop();
     }
     return !execution_->diverged() && execution_->broken() == nullptr;
+  }
+
+  bool Stop() {
+    result_.stopped = true;
+    return false;
   }
 
   void NoteCommands(const workflow::TaskSlice& task, const std::vector<workflow::IssuedCommand>& commands) {

@@ -19,6 +19,7 @@
 #include "engine-core/state/snapshot.h"
 #include "engine-core/workflow/divergence.h"
 #include "engine-core/workflow/execution.h"
+#include "engine-core/workflow/slices.h"
 #include "replay/session/engine_log.h"
 
 namespace temporal::api::history::v1 {
@@ -39,6 +40,15 @@ struct CommandRow {
   workflow::SourceLine where;
 };
 
+// A workflow task during a replay: told after its code ran, before its commands are matched with the history, and once more after.
+struct SessionStep {
+  size_t position = 0;  // of the task, from 0
+  const workflow::TaskSlice& task;
+  const workflow::Execution& execution;
+  const EngineLog& log;
+  bool matched = false;
+};
+
 struct SessionOptions {
   const workflow::WorkflowRegistry* registry = nullptr;
   workflow::ExecutionIdentity identity;
@@ -51,6 +61,8 @@ struct SessionOptions {
   const std::map<int64_t, workflow::SourceLine>* recorded_lines = nullptr;
   // Told before the code runs and after (nullptr), for a watchdog on another thread.
   std::function<void(const workflow::Execution*)> on_activate;
+  // False stops the replay here.
+  std::function<bool(const SessionStep&)> on_step;
 };
 
 struct SessionResult {
