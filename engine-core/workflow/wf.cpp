@@ -261,7 +261,7 @@ Future<bool> timer(int64_t millis, Location where) {
 }
 
 Task<void> sleep(int64_t millis, Location where) {
-  if (!co_await timer(millis, where)) throw Cancelled();
+  if (!co_await timer(millis, where).at(where)) throw Cancelled();
 }
 
 Task<void> wait_until(std::function<bool()> predicate, Location where) {

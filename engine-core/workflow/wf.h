@@ -95,14 +95,17 @@ class [[nodiscard]] Future {
 
   struct Awaiter {
     std::shared_ptr<internal::FutureState<T>> state;
+    std::optional<Location> on_behalf;
     bool await_ready() const noexcept { return state->ready; }
     template <typename Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting, Location where = Location::current()) const {
-      state->Await(&awaiting.promise(), where);
+      state->Await(&awaiting.promise(), on_behalf.value_or(where));
     }
     T await_resume() const { return *state->value; }
   };
-  Awaiter operator co_await() const { return Awaiter{state_}; }
+  Awaiter operator co_await() const { return Awaiter{state_, std::nullopt}; }
+  // For coroutines of a library, whose own line tells the author of the workflow nothing: waits as if on `where`.
+  Awaiter at(Location where) const { return Awaiter{state_, where}; }
 
  private:
   std::shared_ptr<internal::FutureState<T>> state_;
