@@ -81,9 +81,12 @@ bool SpecialJson(const pb::Message& message, Json* json) {
     const auto* nanos = message.GetDescriptor()->FindFieldByNumber(2);
     const int64_t whole = message.GetReflection()->GetInt64(message, seconds);
     const int32_t rest = message.GetReflection()->GetInt32(message, nanos);
-    char text[48];
-    std::snprintf(text, sizeof(text), "%lld.%09ds", static_cast<long long>(whole), rest);
-    *json = std::string(text);
+    char digits[48];
+    std::snprintf(digits, sizeof(digits), "%lld.%09d", static_cast<long long>(whole), rest);
+    std::string text(digits);
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.ends_with('.')) text.pop_back();
+    *json = text + "s";
   } else {
     return false;
   }
@@ -96,6 +99,8 @@ Json MessageJson(const pb::Message& message) {
   std::vector<const pb::FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   for (const pb::FieldDescriptor* field : fields) {
+    // The server says that a queue is no sticky one; a command need not.
+    if (field->name() == "kind" && message.GetDescriptor()->full_name() == "temporal.api.taskqueue.v1.TaskQueue") continue;
     if (std::find(std::begin(kOfTheServer), std::end(kOfTheServer), field->name()) != std::end(kOfTheServer)) continue;
     if (field->is_map()) {
       Json map = Json::MakeObject();

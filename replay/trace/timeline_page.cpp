@@ -178,6 +178,10 @@ Json TimelineRun(const ReplayInput& input, size_t execution, const workflow::Wor
   Table types, lanes;
   lanes.Of("workflow tasks");
   lanes.Of("run");
+  // What comes from outside stands above the steps, wherever in the history it begins.
+  for (const HistoryEvent& event : events) {
+    if (event.has_workflow_execution_signaled_event_attributes()) lanes.Of("signals");
+  }
   std::map<int64_t, std::string> opened;
   std::map<int64_t, Json::Array> items;  // by the event that opened it
   Json list = Json::MakeArray(), item_list = Json::MakeArray(), task_list = Json::MakeArray();

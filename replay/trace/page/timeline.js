@@ -122,7 +122,7 @@
     const top = lanesBox.scrollTop;
     const first = Math.max(0, Math.floor((top - HEAD) / LANE)), last = Math.min(rows.length, Math.ceil((top + height - HEAD) / LANE) + 1);
     if (badAt >= 0) {
-      const task = main.tasks[Math.max(0, taskAt(main, badAt))];
+      const task = main.tasks[Math.min(main.tasks.length - 1, taskAt(main, badAt - 1) + 1)];
       const from = toX(position(main, main.place.get(task[0]) ?? badAt), width), to = toX(position(main, main.place.get(task[2]) ?? badAt), width);
       context.fillStyle = paints["--badbg"];
       context.fillRect(Math.max(NAMES, Math.min(from, to) - 3), 0, Math.max(6, Math.abs(to - from) + 6), height);
@@ -308,7 +308,7 @@
     at = Math.max(0, Math.min(main.events.length - 1, index));
     $("range").value = at;
     const event = main.events[at];
-    $("where").textContent = event ? "event " + event[0] + " of " + main.events.length + ", +" + clock(event[2]) + ", workflow task " + (taskAt(main, at) + 1) + " of " + main.tasks.length : "no events";
+    $("where").textContent = event ? "event " + event[0] + " of " + main.events.length + ", +" + clock(event[2]) + ", " + (taskAt(main, at) + 1) + " of " + main.tasks.length + " workflow tasks done" : "no events";
     const top = at * ROW;
     if (center || top < list.scrollTop || top > list.scrollTop + list.clientHeight - ROW) list.scrollTop = center ? top - list.clientHeight / 2 : top < list.scrollTop ? top : top - list.clientHeight + 2 * ROW;
     keepInView();
