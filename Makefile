@@ -2,13 +2,14 @@
 JOBS ?= $(shell nproc)
 BUILD := build
 
-.PHONY: help bootstrap configure build verify test sanitize bench lint docs clean setup-hooks fixtures
+.PHONY: help bootstrap configure build verify test sanitize bench bench-diagnosis lint docs clean setup-hooks fixtures
 
 help:
 	@echo "make verify     install what is missing, build, replay every history under fixtures/histories"
 	@echo "make test       every test: unit, property, end to end, sanitizers, fuzz targets"
 	@echo "make build      the programs, in build/bin"
 	@echo "make bench      benchmarks"
+	@echo "make bench-diagnosis  seeded defects: caught, graded, right line? (writes docs/diagnosis.md; needs half an hour)"
 	@echo "make lint       formatting and dependency rules"
 	@echo "make fixtures   record the histories of fixtures/histories anew (needs minutes)"
 
@@ -35,6 +36,9 @@ sanitize: bootstrap
 bench: configure
 	@cmake --build $(BUILD) -j $(JOBS) --target lockstep benchmarks
 	@tools/run-benchmarks
+
+bench-diagnosis: build
+	@$(BUILD)/venv/bin/python -B bench/diagnosis/run_diagnosis.py --build $(BUILD) --jobs $(JOBS) --docs docs/diagnosis.md
 
 lint: configure
 	@$(BUILD)/venv/bin/python tools/check_dependencies.py

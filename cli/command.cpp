@@ -33,6 +33,7 @@ constexpr CodeRow kExitCodes[] = {
     {"PLAN_", kExitCorrupt},        {"INVALID_", kExitCorrupt},     {"CUSTOM_SIGNAL_", kExitCorrupt}, {"PLUGIN_", kExitCorrupt},
     {"CAPABILITIES_", kExitCorrupt}, {"TARGET_ADAPTER_", kExitCorrupt}, {"TASK_QUEUE_", kExitCorrupt}, {"DOWNGRADE_", kExitCorrupt},
     {"WORKER_CONFIG_", kExitUsage}, {"TEMPORAL_CONFIG_", kExitUsage}, {"SCHEMA_", kExitCorrupt},
+    {"DIFF_INVALID", kExitUsage},   {"REDACT_RULES_INVALID", kExitUsage}, {"SHADOW_STATE_INVALID", kExitUsage},   {"FINDINGS_INVALID", kExitUsage}, {"GIT_", kExitUsage}, {"BISECT_GOOD_DIVERGES", kExitUsage},
 };
 
 }  // namespace

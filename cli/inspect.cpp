@@ -1,10 +1,13 @@
 // `lockstep inspect`: time line and integrity check of any SDK's history.
+#include <temporal/api/history/v1/message.pb.h>
 #include <unistd.h>
 
 #include <memory>
 
 #include "cli/command.h"
+#include "replay/history/growth.h"
 #include "replay/history/integrity.h"
+#include "replay/history/pending.h"
 #include "replay/history/reader.h"
 #include "replay/history/timeline.h"
 #include "replay/record/record.h"
@@ -48,10 +51,13 @@ int RunInspect(const Options& options) {
       const auto problems = history::CheckIntegrity(*loaded->history, loaded->info);
       if (!problems.empty()) code = std::max(code, kExitCorrupt);
       if (options.output.json()) {
-        all.Push(history::InspectJson(*loaded));
+        history::PendingFold fold;
+        for (const auto& event : loaded->history->events()) fold.Apply(event);
+        all.Push(history::InspectJson(*loaded).Set("growth", history::ToJson(history::MeasureGrowth(*loaded->history))).Set("pending", history::ToJson(fold.work())));
       } else {
         if (!text.empty()) text += "\n";
         text += history::RenderTimeline(*loaded, {.color = options.output.color()});
+        if (loaded->history->events_size() > 0) text += "\n" + history::RenderGrowth(history::MeasureGrowth(*loaded->history));
       }
     }
   }

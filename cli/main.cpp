@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
              "  lockstep inspect history.json                # time line of any SDK's history\n"
              "  lockstep COMMAND --help");
   Run run;
-  for (const auto add : {AddReplay, AddRecord, AddState, AddInspect, AddWorker, AddPlan}) add(&app, &run);
+  for (const auto add : {AddReplay, AddRecord, AddTrace, AddBisect, AddState, AddDebug, AddInspect, AddWorker, AddPlan}) add(&app, &run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

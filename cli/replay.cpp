@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/shadow.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/registry.h"
 #include "replay/record/record.h"
@@ -19,6 +20,7 @@ struct Options {
   bool compare_snapshots = true;
   bool strict = false;
   bool update = false;
+  ShadowCommand shadow;
   Output output;
 };
 
@@ -38,8 +40,6 @@ Status UpdateRecord(const replay::ReplayReport& report) {
 int RunReplay(const Options& options) {
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
-  const auto inputs = replay::FindHistories(options.paths);
-  if (!inputs) return Report(inputs.error());
   Progress progress;
   replay::BatchOptions batch;
   batch.registry = &registry;
@@ -51,6 +51,13 @@ int RunReplay(const Options& options) {
   batch.progress = [&](size_t done, size_t total, const replay::ReplayReport&) {
     progress.Show("replayed " + std::to_string(done) + " of " + std::to_string(total));
   };
+  if (options.shadow.given) {
+    if (!options.paths.empty()) return Report(Error("USAGE", "expected either PATH or --from-server, found both"));
+    return RunShadow(options.shadow, batch, options.strict, options.output);
+  }
+  if (options.paths.empty()) return Report(Error("USAGE", "expected PATH or --from-server, found neither (see lockstep replay --help)"));
+  const auto inputs = replay::FindHistories(options.paths);
+  if (!inputs) return Report(inputs.error());
   const replay::BatchResult result = replay::RunBatch(*inputs, batch);
   progress.Show("");
   if (options.update) {
@@ -74,18 +81,20 @@ int RunReplay(const Options& options) {
 void AddReplay(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("replay", "Replay recorded histories against this build and compare everything");
-  command->add_option("PATH", options->paths, "Histories, record directories, or folders of them; - reads standard input")->required();
+  command->add_option("PATH", options->paths, "Histories, record directories, or folders of them; - reads standard input");
   command->add_option("--jobs,-j", options->jobs, "Histories replayed at once (default: one a core)")->check(CLI::Range(1, 256));
   command->add_flag("--compare-snapshots,!--no-compare-snapshots", options->compare_snapshots, "Compare snapshots as well (default)");
   command->add_option("--stop-at", options->stop_at, "Stop when the engine's event log has reached this runSeq")->check(CLI::Range(int64_t{1}, INT64_MAX, "RUNSEQ of at least 1"));
   command->add_flag("--strict", options->strict, "Drift of retry and time-out numbers counts as divergence");
   command->add_flag("--update", options->update, "Take over source lines of this build into records that it reproduces");
   command->add_option("--deadlock-ms", options->deadlock_ms, "Report code that runs longer without yielding (0: never)")->capture_default_str();
+  options->shadow.AddOptions(command);
   options->output.AddOptions(command);
   command->footer("Histories are JSON (both enum spellings) or protobuf binary, plain, gzip or zstd.\n"
                   "Examples:\n"
                   "  lockstep replay fixtures/histories\n"
                   "  temporal workflow show -w ID --output json | lockstep replay -\n"
+                  "  lockstep replay --from-server \"WorkflowType='runPlanWorkflow'\" --limit 500 --save corpus --state shadow.json\n"
                   "  lockstep replay record/ --strict --format json --out result.json");
   command->callback([options, run] { *run = [options] { return RunReplay(*options); }; });
 }

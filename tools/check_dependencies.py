@@ -118,7 +118,7 @@ ANY = [room for room in ROOMS]  # what None stands for
 # Single files of a room that may know more than the room: the provider half of `record`, and where one library of a room is
 # kept to one place (httplib, gzip, sockets of `plan`, whose other files are pure).
 FILES = {
-    r"^replay/record/(recorder|child_worker)\.(h|cpp)$": (
+    r"^replay/record/(recorder|child_worker|shadow|redact|coverage)(_test)?\.(h|cpp)$": (
         ["engine-core/service", "engine-core/interpreter", "engine-core/plan", "engine-core/steps", "engine-core/activity",
          "engine-core/providers/temporal", "replay/history", "replay/session"], []),
 }

@@ -58,6 +58,11 @@ SourceLine ToSourceLine(const std::source_location& where) {
   return {RelativeToTree(where.file_name()), where.line(), ShortFunction(where.function_name())};
 }
 
+SourceLine Normalized(SourceLine line) {
+  if (!line.known()) return {};
+  return {RelativeToTree(line.file), line.line, ShortFunction(line.function)};
+}
+
 std::string Divergence::Summary() const {
   std::string text(DivergenceKindName(kind));
   text += " (" + std::string(GradeName(grade)) + ")";

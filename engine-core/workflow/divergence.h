@@ -42,12 +42,15 @@ struct SourceLine {
   friend bool operator==(const SourceLine&, const SourceLine&) = default;
 };
 SourceLine ToSourceLine(const std::source_location& where);
+// The same for a file and function as the compiler spells them.
+SourceLine Normalized(SourceLine line);
 
 struct Divergence {
   DivergenceKind kind = DivergenceKind::kFieldChanged;
   Grade grade = Grade::kCommandChanging;
   int64_t event_id = 0;          // the event at fault; for a surplus command the WorkflowTaskCompleted event
   int64_t task_started_id = 0;   // the workflow task in which the code ran
+  int64_t run_seq = 0;           // of the engine event or snapshot concerned; 0: it is about a command
   std::string step_id;           // when the command belongs to a step, else empty
   std::string command;           // `ScheduleActivityTask step/a/1`, the command concerned
   std::string field;             // attribute path for kFieldChanged, e.g. `input` or `retryPolicy.maximumAttempts`

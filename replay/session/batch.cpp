@@ -96,23 +96,6 @@ bool AddExecution(SessionResult result, ReplayReport* report) {
   return !changing && !result.stopped;
 }
 
-void AddEngineState(const std::optional<Record>& record, bool whole, EngineLog* log, ReplayReport* report) {
-  if (whole && report->divergences.empty()) log->Finish();
-  for (Divergence& divergence : log->TakeDivergences()) report->divergences.push_back(std::move(divergence));
-  report->engine_log = log->records();
-  report->engine_events = static_cast<int64_t>(report->engine_log.size());
-  if (!log->comparable() || log->last_seq() == 0) return;
-  report->status = std::string(state::Name(log->snapshot().status));
-  report->snapshot_hash = state::SnapshotHash(log->snapshot());
-  report->outcome_hash = state::OutcomeHash(log->snapshot());
-  if (!whole || !record || !report->divergences.empty()) return;
-  const std::pair<const char*, const std::string*> hashes[] = {{"snapshotHash", &report->snapshot_hash}, {"outcomeHash", &report->outcome_hash}};
-  for (const auto& [name, actual] : hashes) {
-    const std::string expected = record->manifest.GetString(name);
-    if (!expected.empty() && expected != *actual) report->divergences.push_back(HashDivergence(name, expected, *actual));
-  }
-}
-
 // --- many ----------------------------------------------------------------------------------------------------------------
 
 // What a thread is doing, for the watchdog.
@@ -187,6 +170,23 @@ ReplayReport SpinningReport(const std::string& path, const workflow::Execution& 
 
 }  // namespace
 
+void FinishReport(const std::optional<Record>& record, bool whole, EngineLog* log, ReplayReport* report) {
+  if (whole && report->divergences.empty()) log->Finish();
+  for (Divergence& divergence : log->TakeDivergences()) report->divergences.push_back(std::move(divergence));
+  report->engine_log = log->records();
+  report->engine_events = static_cast<int64_t>(report->engine_log.size());
+  if (!log->comparable() || log->last_seq() == 0) return;
+  report->status = std::string(state::Name(log->snapshot().status));
+  report->snapshot_hash = state::SnapshotHash(log->snapshot());
+  report->outcome_hash = state::OutcomeHash(log->snapshot());
+  if (!whole || !record || !report->divergences.empty()) return;
+  const std::pair<const char*, const std::string*> hashes[] = {{"snapshotHash", &report->snapshot_hash}, {"outcomeHash", &report->outcome_hash}};
+  for (const auto& [name, actual] : hashes) {
+    const std::string expected = record->manifest.GetString(name);
+    if (!expected.empty() && expected != *actual) report->divergences.push_back(HashDivergence(name, expected, *actual));
+  }
+}
+
 std::string_view VerdictName(Verdict verdict) {
   constexpr std::string_view kNames[] = {"IDENTICAL", "DRIFT", "DIVERGED", "UNREADABLE"};
   return kNames[static_cast<size_t>(verdict)];
@@ -251,7 +251,7 @@ ReplayReport ReplayOne(const std::string& path, const BatchOptions& options,
     whole = AddExecution(ReplayHistory(*input->histories[i].history, session, &log), &report);
     if (log.comparable() && log.last_seq() > 0) report.snapshots[log.last_seq()] = state::SnapshotJson(log.snapshot());
   }
-  AddEngineState(input->record, whole, &log, &report);
+  FinishReport(input->record, whole, &log, &report);
   if (log.comparable() && log.last_seq() > 0) report.snapshots[log.last_seq()] = state::SnapshotJson(log.snapshot());
   report.verdict = VerdictOf(report.divergences);
   return report;

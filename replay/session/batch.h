@@ -14,6 +14,7 @@
 #include "engine-core/base/json.h"
 #include "engine-core/base/result.h"
 #include "engine-core/workflow/divergence.h"
+#include "replay/record/record.h"
 #include "replay/session/session.h"
 
 namespace lockstep::workflow {
@@ -78,6 +79,10 @@ BatchResult RunBatch(const std::vector<std::string>& inputs, const BatchOptions&
 // One history or record directory.
 ReplayReport ReplayOne(const std::string& path, const BatchOptions& options,
                        const std::function<void(const workflow::Execution*)>& on_activate = {});
+
+// What is compared once, after the last execution: recorded events that never came, and the record's hashes. `whole`: the chain was
+// followed to its end. Also takes over status, log and hashes.
+void FinishReport(const std::optional<Record>& record, bool whole, EngineLog* log, ReplayReport* report);
 
 Json ToJson(const workflow::Divergence& divergence);
 Json ToJson(const ReplayReport& report);

@@ -82,6 +82,7 @@ Json ToJson(const Divergence& divergence) {
   Json json = Json::MakeObject({{"kind", DivergenceKindName(divergence.kind)}, {"grade", GradeName(divergence.grade)}});
   if (divergence.event_id > 0) json.Set("eventId", divergence.event_id);
   if (divergence.task_started_id > 0) json.Set("workflowTaskStartedEventId", divergence.task_started_id);
+  if (divergence.run_seq > 0) json.Set("runSeq", divergence.run_seq);
   SetText("stepId", divergence.step_id, &json);
   SetText("command", divergence.command, &json);
   SetText("field", divergence.field, &json);

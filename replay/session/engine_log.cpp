@@ -168,6 +168,7 @@ void EngineLog::CompareEvent(const workflow::LocalActivityTrace& trace, const st
     Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
     divergence.step_id = event.step_id;
     divergence.command = EventName(event, seq);
+    divergence.run_seq = seq;
     divergence.field = FieldName(difference.pointer);
     divergence.expected = std::move(difference.expected);
     divergence.actual = std::move(difference.actual);
@@ -200,6 +201,7 @@ void EngineLog::ReportMissing(const state::EventRecord& record, const workflow::
   Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
   divergence.step_id = record.step_id;
   divergence.command = EventName(record, record.run_seq);
+  divergence.run_seq = record.run_seq;
   divergence.expected = "this event";
   divergences_.push_back(std::move(divergence));
   events_differ_ = true;
@@ -222,6 +224,7 @@ void EngineLog::Project(const state::EventRecord& record, const workflow::LocalA
   for (JsonDifference& difference : DiffJson(it->second, state::SnapshotJson(snapshot_))) {
     Divergence divergence = Describe(DivergenceKind::kSnapshotChanged, trace);
     divergence.command = "snapshot at runSeq " + std::to_string(record.run_seq);
+    divergence.run_seq = record.run_seq;
     divergence.step_id = record.step_id;
     divergence.field = FieldName(difference.pointer);
     divergence.expected = std::move(difference.expected);
@@ -239,6 +242,7 @@ void EngineLog::CompareHash(const workflow::LocalActivityTrace& trace, const Jso
   if (recorded == actual || gaps_) return;
   Divergence divergence = Describe(DivergenceKind::kSnapshotChanged, trace);
   divergence.command = "snapshot at runSeq " + std::to_string(snapshot_.last_event_seq);
+  divergence.run_seq = snapshot_.last_event_seq;
   divergence.field = "snapshotHash";
   divergence.expected = recorded;
   divergence.actual = actual;

@@ -1,0 +1,280 @@
+#include "replay/trace/source_view.h"
+
+#include <algorithm>
+#include <deque>
+#include <set>
+
+#include "engine-core/base/bytes.h"
+#include "engine-core/base/files.h"
+#include "replay/trace/run_program.h"
+
+namespace lockstep::replay {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMaxSourceBytes = uint64_t{8} << 20;
+
+bool IsName(char c) { return IsAsciiAlnum(c) || c == '_'; }
+
+std::vector<std::string> LinesOf(std::string_view text) {
+  std::vector<std::string> lines;
+  for (std::string_view line : Split(text, '\n')) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.emplace_back(line);
+  }
+  if (!lines.empty() && lines.back().empty()) lines.pop_back();
+  return lines;
+}
+
+// `@@ -12,3 +14,2 @@`: the numbers after the sign.
+bool ReadRange(std::string_view text, char sign, uint32_t* start, uint32_t* count) {
+  const size_t at = text.find(sign);
+  if (at == std::string_view::npos) return false;
+  const std::string_view range = text.substr(at + 1, text.find(' ', at) - at - 1);
+  const size_t comma = range.find(',');
+  const auto first = ParseInt64(range.substr(0, comma));
+  const auto length = comma == std::string_view::npos ? std::optional<int64_t>(1) : ParseInt64(range.substr(comma + 1));
+  if (!first || !length || *first < 0 || *length < 0 || *first > INT32_MAX || *length > INT32_MAX) return false;
+  *start = static_cast<uint32_t>(*first);
+  *count = static_cast<uint32_t>(*length);
+  return true;
+}
+
+// Cuts one hunk of a diff into runs of changed lines.
+class HunkReader {
+ public:
+  HunkReader(std::string file, uint32_t old_start, uint32_t new_start, std::vector<Hunk>* hunks)
+      : file_(std::move(file)), old_(old_start), new_(new_start), hunks_(hunks) {}
+
+  void Take(std::string_view line) {
+    if (line.starts_with('-')) {
+      Current().old_lines.emplace_back(line.substr(1));
+      ++old_;
+    } else if (line.starts_with('+')) {
+      Current().new_lines.emplace_back(line.substr(1));
+      ++new_;
+    } else {
+      open_ = false;
+      ++old_;
+      ++new_;
+    }
+  }
+
+ private:
+  Hunk& Current() {
+    if (!open_) hunks_->push_back({file_, old_, new_, {}, {}});
+    open_ = true;
+    return hunks_->back();
+  }
+
+  std::string file_;
+  uint32_t old_;
+  uint32_t new_;
+  std::vector<Hunk>* hunks_;
+  bool open_ = false;
+};
+
+std::vector<std::string> CallsIn(const std::vector<std::string>& lines, uint32_t first, uint32_t last) {
+  constexpr std::string_view kNoCalls[] = {"if", "for", "while", "switch", "return", "catch", "sizeof", "co_return", "co_await"};
+  std::set<std::string> names;
+  for (uint32_t i = first; i <= last && i <= lines.size(); ++i) {
+    const std::string& line = lines[i - 1];
+    for (size_t open = line.find('('); open != std::string::npos; open = line.find('(', open + 1)) {
+      size_t begin = open;
+      while (begin > 0 && IsName(line[begin - 1])) --begin;
+      const std::string name = line.substr(begin, open - begin);
+      if (!name.empty() && std::find(std::begin(kNoCalls), std::end(kNoCalls), name) == std::end(kNoCalls)) names.insert(name);
+    }
+    // A member function handed on by its name.
+    for (size_t at = line.find("::"); at != std::string::npos; at = line.find("::", at + 2)) {
+      size_t end = at + 2;
+      while (end < line.size() && IsName(line[end])) ++end;
+      if (at > 0 && line.rfind('&', at) != std::string::npos && end > at + 2) names.insert(line.substr(at + 2, end - at - 2));
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+// The name before the parameter list of a definition's first line.
+std::string NameIn(const std::string& head) {
+  const size_t open = head.find('(');
+  if (open == std::string::npos) return {};
+  size_t begin = open;
+  while (begin > 0 && IsName(head[begin - 1])) --begin;
+  return head.substr(begin, open - begin);
+}
+
+bool BeginsDefinition(const std::string& line) {
+  if (line.empty() || !(IsAsciiAlpha(line[0]) || line[0] == '_' || line[0] == '[')) return false;
+  for (const std::string_view word : {"namespace", "using", "template", "class", "struct", "enum", "extern", "public", "private", "protected"}) {
+    if (line.starts_with(word)) return word == "template" ? false : line.find('(') != std::string::npos && word == "extern";
+  }
+  return line.find('(') != std::string::npos;
+}
+
+}  // namespace
+
+Result<std::vector<Hunk>> ParseDiff(std::string_view text) {
+  std::vector<Hunk> hunks;
+  std::string file;
+  std::optional<HunkReader> reader;
+  uint32_t old_left = 0, new_left = 0;
+  size_t number = 0;
+  for (const std::string_view line : Split(text, '\n')) {
+    ++number;
+    if (reader && (old_left > 0 || new_left > 0)) {
+      if (line.starts_with('\\')) continue;
+      if (!line.starts_with('+') && old_left > 0) --old_left;
+      if (!line.starts_with('-') && new_left > 0) --new_left;
+      reader->Take(line);
+      continue;
+    }
+    if (line.starts_with("+++ ")) {
+      file = std::string(line.substr(4));
+      if (const size_t tab = file.find('\t'); tab != std::string::npos) file.resize(tab);
+      if (file.starts_with("b/")) file.erase(0, 2);
+      reader.reset();
+    } else if (line.starts_with("@@ ")) {
+      uint32_t old_start = 0, new_start = 0;
+      if (file.empty() || !ReadRange(line, '-', &old_start, &old_left) || !ReadRange(line, '+', &new_start, &new_left)) {
+        return Fail("DIFF_INVALID", "line " + std::to_string(number) + ": expected a hunk of a unified diff, found " + PrintableUtf8(line.substr(0, 80)));
+      }
+      // Of no lines, the number is that of the line before.
+      reader.emplace(file, old_left == 0 ? old_start + 1 : old_start, new_left == 0 ? new_start + 1 : new_start, &hunks);
+    }
+  }
+  std::erase_if(hunks, [](const Hunk& hunk) { return hunk.file == "/dev/null"; });
+  return hunks;
+}
+
+Result<std::vector<Hunk>> ChangesSince(const std::string& directory, const std::string& revision) {
+  if (revision.starts_with('-')) return Fail("USAGE", "expected a revision, found " + revision);
+  LOCKSTEP_ASSIGN(const ProgramResult git,
+                  RunProgram({"git", "diff", "--no-color", "--no-ext-diff", "--no-renames", "--unified=0", revision, "--", "."},
+                             {.directory = directory, .timeout_ms = 60'000}));
+  if (git.exit_code != 0) {
+    const std::string_view first = std::string_view(git.errors).substr(0, git.errors.find('\n'));
+    return Fail("GIT_FAILED", "git diff " + revision + ": " + PrintableUtf8(first));
+  }
+  return ParseDiff(git.output);
+}
+
+Result<std::vector<Finding>> ParseFindings(std::string_view text) {
+  const auto json = ParseJson(text, {.max_depth = 64, .max_string_bytes = size_t{1} << 24});
+  const Json* list = json ? json->Find("findings") : nullptr;
+  if (list == nullptr || !list->is_array()) return Fail("FINDINGS_INVALID", "expected the JSON of lockstep-tidy with a list `findings`" + (json ? std::string() : ": " + json.error().message));
+  const auto place = [](const Json& entry) {
+    return workflow::SourceLine{entry.GetString("file"), static_cast<uint32_t>(std::max<int64_t>(0, entry.GetInt("line"))), entry.GetString("function")};
+  };
+  std::vector<Finding> findings;
+  for (const Json& entry : list->AsArray()) {
+    Finding finding{entry.GetString("id"), entry.GetString("message"), {}};
+    if (const Json* chain = entry.Find("chain"); chain != nullptr && chain->is_array()) {
+      for (const Json& step : chain->AsArray()) finding.chain.push_back(place(step));
+    }
+    if (const auto own = place(entry); own.known()) finding.chain.push_back(own);
+    if (!finding.chain.empty() && finding.site().known()) findings.push_back(std::move(finding));
+  }
+  return findings;
+}
+
+const std::vector<std::string>* SourceTree::Lines(const std::string& file) {
+  const auto known = lines_.find(file);
+  if (known != lines_.end()) return known->second ? &*known->second : nullptr;
+  auto& entry = lines_[file];
+  const fs::path relative(file);
+  if (file.empty() || relative.is_absolute() || std::find(relative.begin(), relative.end(), "..") != relative.end()) return nullptr;
+  for (const fs::path& root : roots_) {
+    if (const auto text = ReadFile(root / relative, kMaxSourceBytes)) {
+      entry = LinesOf(*text);
+      return &*entry;
+    }
+  }
+  return nullptr;
+}
+
+const std::vector<FunctionText>& SourceTree::Functions(const std::string& file) {
+  const auto known = functions_.find(file);
+  if (known != functions_.end()) return known->second;
+  std::vector<FunctionText>& functions = functions_[file];
+  const std::vector<std::string>* lines = Lines(file);
+  if (lines == nullptr) return functions;
+  for (uint32_t i = 1; i <= lines->size(); ++i) {
+    if (!BeginsDefinition((*lines)[i - 1])) continue;
+    // A declaration ends with `;`, a definition with a brace in column 0 (or on its own line when it is short).
+    uint32_t last = i;
+    while (last <= lines->size() && (*lines)[last - 1] != "}" && !(*lines)[last - 1].ends_with(';') && !(last == i && (*lines)[i - 1].ends_with('}'))) {
+      if ((*lines)[last - 1].ends_with('{')) {
+        while (last <= lines->size() && !(*lines)[last - 1].starts_with('}')) ++last;
+        break;
+      }
+      ++last;
+    }
+    if (last > lines->size()) break;
+    if ((*lines)[last - 1].ends_with(';') && !(*lines)[last - 1].starts_with('}')) continue;
+    FunctionText function{NameIn((*lines)[i - 1]), file, i, last, CallsIn(*lines, i, last)};
+    if (!function.name.empty()) functions.push_back(std::move(function));
+    i = last;
+  }
+  return functions;
+}
+
+const FunctionText* SourceTree::FunctionAt(const std::string& file, uint32_t line) {
+  for (const FunctionText& function : Functions(file)) {
+    if (line >= function.first && line <= function.last) return &function;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> SourceTree::Neighbours(const std::vector<std::string>& files) {
+  std::set<std::string> folders, found(files.begin(), files.end());
+  for (const std::string& file : files) folders.insert(fs::path(file).parent_path().generic_string());
+  for (const std::string& folder : folders) {
+    for (const fs::path& root : roots_) {
+      std::error_code error;
+      for (const auto& entry : fs::directory_iterator(root / folder, error)) {
+        const std::string name = entry.path().filename().string();
+        const bool source = name.ends_with(".cpp") || name.ends_with(".cc") || name.ends_with(".h") || name.ends_with(".hpp");
+        if (source && !name.ends_with("_test.cpp") && !name.ends_with("_bench.cpp")) found.insert((fs::path(folder) / name).generic_string());
+      }
+    }
+  }
+  return {found.begin(), found.end()};
+}
+
+std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std::string>& files, const std::vector<workflow::SourceLine>& from, int limit) {
+  std::multimap<std::string, const FunctionText*> by_name;
+  for (const std::string& file : files) {
+    for (const FunctionText& function : tree->Functions(file)) by_name.emplace(function.name, &function);
+  }
+  std::map<std::string, int> distances;
+  std::deque<const FunctionText*> queue;
+  const auto visit = [&](const FunctionText* function, int distance) {
+    if (distance <= limit && distances.emplace(function->file + ":" + std::to_string(function->first), distance).second) queue.push_back(function);
+  };
+  for (const workflow::SourceLine& line : from) {
+    if (const FunctionText* function = tree->FunctionAt(line.file, line.line)) visit(function, 0);
+  }
+  while (!queue.empty()) {
+    const FunctionText* function = queue.front();
+    queue.pop_front();
+    const int distance = distances[function->file + ":" + std::to_string(function->first)];
+    for (const std::string& name : function->calls) {
+      const auto [begin, end] = by_name.equal_range(name);
+      for (auto it = begin; it != end; ++it) visit(it->second, distance + 1);
+    }
+  }
+  return distances;
+}
+
+fs::path TreeAround(const fs::path& directory) {
+  std::error_code error;
+  fs::path absolute = fs::absolute(directory, error);
+  for (fs::path folder = absolute; ; folder = folder.parent_path()) {
+    if (fs::exists(folder / ".git", error)) return folder;
+    if (!folder.has_relative_path()) return absolute;
+  }
+}
+
+}  // namespace lockstep::replay
