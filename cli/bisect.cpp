@@ -1,10 +1,11 @@
 // `lockstep bisect`: the commit that broke a replay.
+#include "replay/trace/bisect.h"
+
 #include <memory>
 
 #include "cli/command.h"
 #include "replay/session/batch.h"
 #include "replay/session/input.h"
-#include "replay/trace/bisect.h"
 
 namespace lockstep::cli {
 namespace {
@@ -23,7 +24,8 @@ int RunBisect(Options options) {
   // What no build could replay is no question of builds.
   const auto found = replay::FindHistories({options.history});
   if (!found) return Report(found.error());
-  if (options.history == "-") return Report(Error("USAGE", "HISTORY: expected a file or a record directory, found standard input"));
+  if (options.history == "-")
+    return Report(Error("USAGE", "HISTORY: expected a file or a record directory, found standard input"));
   for (const std::string& path : *found) {
     if (const auto input = replay::LoadInput(path); !input) return Report(input.error());
   }
@@ -40,7 +42,10 @@ int RunBisect(Options options) {
   progress.Show("");
   if (!report) return Report(report.error());
   const int code = report->bad_in_step ? kExitOk : kExitDiverged;
-  return options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(*report)) : replay::RenderBisect(*report, options.history, options.output.color()), code);
+  return options.output.Write(options.output.json()
+                                  ? PrettyJson(replay::ToJson(*report))
+                                  : replay::RenderBisect(*report, options.history, options.output.color()),
+                              code);
 }
 
 }  // namespace
@@ -51,22 +56,34 @@ void AddBisect(CLI::App* app, Run* run) {
   command->add_option("HISTORY", options->history, "A history, a record directory or a folder of them")->required();
   command->add_option("--good", options->bisect.good, "A revision that is in step")->required();
   command->add_option("--bad", options->bisect.bad, "A later revision that is not")->required();
-  command->add_option("--build-command", options->bisect.build_command, "Builds a revision, run by the shell in a private clone")->default_str("make build");
-  command->add_option("--replay-command", options->bisect.replay_command, "Replays $LOCKSTEP_HISTORY: 0 in step, 1 not, others: skip the revision")
+  command
+      ->add_option("--build-command", options->bisect.build_command,
+                   "Builds a revision, run by the shell in a private clone")
+      ->default_str("make build");
+  command
+      ->add_option("--replay-command", options->bisect.replay_command,
+                   "Replays $LOCKSTEP_HISTORY: 0 in step, 1 not, others: skip the revision")
       ->default_str("build/bin/lockstep replay --strict \"$LOCKSTEP_HISTORY\"");
   options->bisect.build_command = "make build";
   options->bisect.replay_command = "build/bin/lockstep replay --strict \"$LOCKSTEP_HISTORY\"";
   command->add_option("--repository", options->repository, "The git tree")->capture_default_str();
-  command->add_option("--work", options->work, "Where clone, builds and verdicts are kept (default: the user's cache folder)");
+  command->add_option("--work", options->work,
+                      "Where clone, builds and verdicts are kept (default: the user's cache folder)");
   command->add_flag("--fresh", options->bisect.fresh, "Forget the verdicts of an earlier search");
-  command->add_option("--build-timeout", options->build_timeout_s, "Seconds")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--replay-timeout", options->replay_timeout_s, "Seconds")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--build-timeout", options->build_timeout_s, "Seconds")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--replay-timeout", options->replay_timeout_s, "Seconds")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   options->output.AddOptions(command);
-  command->footer("Exit code 1 when the commit (or a few that cannot be told apart) is found, 0 when the bad revision is in step.\n"
-                  "Your work tree is not touched. A search that was interrupted goes on where it stopped.\n"
-                  "Examples:\n"
-                  "  lockstep bisect fixtures/histories/diamond --good v0.1.0 --bad HEAD\n"
-                  "  lockstep bisect rec --good main~20 --bad main --build-command 'cmake --preset default && cmake --build build --target lockstep'");
+  command->footer(
+      "Exit code 1 when the commit (or a few that cannot be told apart) is found, 0 when the bad revision is in step.\n"
+      "Your work tree is not touched. A search that was interrupted goes on where it stopped.\n"
+      "Examples:\n"
+      "  lockstep bisect fixtures/histories/diamond --good v0.1.0 --bad HEAD\n"
+      "  lockstep bisect rec --good main~20 --bad main --build-command 'cmake --preset default && cmake --build build "
+      "--target lockstep'");
   command->callback([options, run] { *run = [options] { return RunBisect(*options); }; });
 }
 

@@ -28,7 +28,8 @@ struct Options {
 int RunDebugger(const Options& options, const std::string& script) {
   const std::string program = OwnProgram();
   const bool gdb = options.debugger.find("lldb") == std::string::npos;
-  std::vector<std::string> words = gdb ? std::vector<std::string>{options.debugger, "-q", "-nh", "-x", script, program} : std::vector<std::string>{options.debugger, "-s", script, program};
+  std::vector<std::string> words = gdb ? std::vector<std::string>{options.debugger, "-q", "-nh", "-x", script, program}
+                                       : std::vector<std::string>{options.debugger, "-s", script, program};
   if (options.batch && gdb) words.insert(words.begin() + 1, "-batch");
   if (options.batch && !gdb) words.insert(words.begin() + 1, "--batch");
   std::vector<char*> pointers;
@@ -36,14 +37,16 @@ int RunDebugger(const Options& options, const std::string& script) {
   pointers.push_back(nullptr);
   // The debugger takes this process's place: the terminal and its signals are its own.
   ::execvp(pointers.front(), pointers.data());
-  return Report(Error("PROGRAM_NOT_FOUND", options.debugger + ": expected a debugger (--debugger gdb or lldb-19): " + std::strerror(errno)));
+  return Report(Error("PROGRAM_NOT_FOUND",
+                      options.debugger + ": expected a debugger (--debugger gdb or lldb-19): " + std::strerror(errno)));
 }
 
 int RunDebug(const Options& options) {
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
   std::error_code error;
-  if (options.history == "-") return Report(Error("USAGE", "HISTORY: expected a file or a record directory, found standard input"));
+  if (options.history == "-")
+    return Report(Error("USAGE", "HISTORY: expected a file or a record directory, found standard input"));
   const std::string history = std::filesystem::absolute(options.history, error).string();
   const auto input = replay::LoadInput(history);
   if (!input) return Report(input.error());
@@ -53,9 +56,15 @@ int RunDebug(const Options& options) {
     replay::ReplayUnderDebugger(*input, registry, *point);
     return kExitOk;
   }
-  const std::string script = options.script_only.empty() ? (std::filesystem::temp_directory_path() / ("lockstep-debug-" + std::to_string(::getpid()) + ".script")).string() : options.script_only;
-  const auto debugger = options.debugger.find("lldb") == std::string::npos ? replay::Debugger::kGdb : replay::Debugger::kLldb;
-  const std::string commands = replay::DebuggerCommands(debugger, *point, {OwnProgram(), history, script, options.batch});
+  const std::string script =
+      options.script_only.empty()
+          ? (std::filesystem::temp_directory_path() / ("lockstep-debug-" + std::to_string(::getpid()) + ".script"))
+                .string()
+          : options.script_only;
+  const auto debugger =
+      options.debugger.find("lldb") == std::string::npos ? replay::Debugger::kGdb : replay::Debugger::kLldb;
+  const std::string commands =
+      replay::DebuggerCommands(debugger, *point, {OwnProgram(), history, script, options.batch});
   if (const Status written = WriteFileAtomically(script, commands); !written) return Report(written.error());
   if (!options.script_only.empty()) return kExitOk;
   return RunDebugger(options, script);
@@ -67,17 +76,23 @@ void AddDebug(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("debug", "Stop a debugger at the workflow code of a chosen event");
   command->add_option("HISTORY", options->history, "A history or a record directory")->required();
-  command->add_option("--at", options->at, "Event id: stops in the workflow task whose code sees it")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--execution", options->execution, "Which execution of a chain (rotation)")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--at", options->at, "Event id: stops in the workflow task whose code sees it")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--execution", options->execution, "Which execution of a chain (rotation)")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--debugger", options->debugger, "gdb, lldb-19 or a path of one")->capture_default_str();
   command->add_flag("--batch", options->batch, "Show where it stops, and leave");
   command->add_flag("--under-debugger", options->under_debugger)->group("");
   command->add_option("--script-only", options->script_only)->group("");
-  command->footer("In gdb: lockstep-back and lockstep-forward replay to the workflow task before and after, lockstep-goto EVENT to any other.\n"
-                  "Locals are seen in a build with debug information: cmake --preset default -DCMAKE_BUILD_TYPE=Debug.\n"
-                  "Examples:\n"
-                  "  lockstep debug fixtures/histories/diamond --at 20\n"
-                  "  lockstep debug history.json --at 42 --batch");
+  command->footer(
+      "In gdb: lockstep-back and lockstep-forward replay to the workflow task before and after, lockstep-goto EVENT to "
+      "any other.\n"
+      "Locals are seen in a build with debug information: cmake --preset default -DCMAKE_BUILD_TYPE=Debug.\n"
+      "Examples:\n"
+      "  lockstep debug fixtures/histories/diamond --at 20\n"
+      "  lockstep debug history.json --at 42 --batch");
   command->callback([options, run] { *run = [options] { return RunDebug(*options); }; });
 }
 

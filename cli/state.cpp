@@ -18,12 +18,14 @@ struct Options {
 };
 
 int RunState(const Options& options) {
-  if ((options.at != 0) == options.every_task) return Report(Error("USAGE", "expected one of --at N and --at-every-task (see lockstep state --help)"));
+  if ((options.at != 0) == options.every_task)
+    return Report(Error("USAGE", "expected one of --at N and --at-every-task (see lockstep state --help)"));
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
   const auto input = replay::LoadInput(options.path);
   if (!input) return Report(input.error());
-  const auto points = replay::StatesOf(*input, {.registry = &registry, .execution = options.execution, .at = options.at});
+  const auto points =
+      replay::StatesOf(*input, {.registry = &registry, .execution = options.execution, .at = options.at});
   if (!points) return Report(points.error());
   return options.output.Write(options.output.json() ? PrettyJson(replay::StateReportJson(*input, *points))
                                                     : replay::RenderStates(*input, *points, options.output.color()),
@@ -38,13 +40,17 @@ void AddState(CLI::App* app, Run* run) {
   command->add_option("HISTORY", options->path, "A history or a record directory; - reads standard input")->required();
   command->add_option("--at", options->at, "Event id: the state after this event")->check(CLI::PositiveNumber);
   command->add_flag("--at-every-task", options->every_task, "The state at the end of every workflow task");
-  command->add_option("--execution", options->execution, "With --at, which execution of a chain (rotation)")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--execution", options->execution, "With --at, which execution of a chain (rotation)")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   options->output.AddOptions(command);
-  command->footer("Of a workflow that this build does not have, what its events alone say: pending activities, timers, children, signals.\n"
-                  "Examples:\n"
-                  "  lockstep state fixtures/histories/diamond --at 20\n"
-                  "  lockstep state history.json --at-every-task --format json\n"
-                  "  temporal workflow show -w ID --output json | lockstep state - --at 42");
+  command->footer(
+      "Of a workflow that this build does not have, what its events alone say: pending activities, timers, children, "
+      "signals.\n"
+      "Examples:\n"
+      "  lockstep state fixtures/histories/diamond --at 20\n"
+      "  lockstep state history.json --at-every-task --format json\n"
+      "  temporal workflow show -w ID --output json | lockstep state - --at 42");
   command->callback([options, run] { *run = [options] { return RunState(*options); }; });
 }
 

@@ -1,4 +1,6 @@
 // `lockstep trace`: where a replay first leaves its history, why, and what would repair it.
+#include "replay/trace/trace.h"
+
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -7,8 +9,8 @@
 #include "engine-core/base/files.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/registry.h"
+#include "replay/trace/run_program.h"
 #include "replay/trace/timeline_page.h"
-#include "replay/trace/trace.h"
 
 namespace lockstep::cli {
 namespace {
@@ -21,12 +23,25 @@ struct Options {
   std::string changed_since;
   std::string diff;
   std::string findings;
+  std::string build;
   bool no_experiments = false;
   std::string html;
   int64_t execution = 0;
   int64_t deadlock_ms = 2'000;
   Output output;
 };
+
+// What the analyzer says of the tree, from the program that lies beside this one.
+Result<std::vector<replay::Finding>> RunAnalyzer(const std::string& build, const std::string& tree) {
+  const std::string program = (std::filesystem::path(OwnProgram()).parent_path() / "lockstep-tidy").string();
+  LOCKSTEP_ASSIGN(const replay::ProgramResult tidy,
+                  replay::RunProgram({program, "-p", build, "--format", "json"},
+                                     {.directory = tree, .keep_bytes = size_t{256} << 20}));
+  // 1: there are findings.
+  if (tidy.exit_code > 1)
+    return Fail("ANALYZER_FAILED", "lockstep-tidy -p " + build + ": " + tidy.errors.substr(0, tidy.errors.find('\n')));
+  return replay::ParseFindings(tidy.output);
+}
 
 // What is known of the source beside the history.
 Status ReadSources(const Options& options, replay::TraceOptions* trace) {
@@ -49,14 +64,22 @@ Status ReadSources(const Options& options, replay::TraceOptions* trace) {
     LOCKSTEP_ASSIGN(const std::string text, ReadFile(options.findings));
     LOCKSTEP_ASSIGN(trace->findings, replay::ParseFindings(text));
   }
+  if (!options.build.empty()) {
+    std::error_code error;
+    LOCKSTEP_ASSIGN(auto findings, RunAnalyzer(std::filesystem::absolute(options.build, error).string(),
+                                               trace->sources.front().string()));
+    trace->findings.insert(trace->findings.end(), findings.begin(), findings.end());
+  }
   return {};
 }
 
-// The record of the very run gives events, snapshots and lines to compare with; that of another run is compared as a whole.
+// The record of the very run gives events, snapshots and lines to compare with; that of another run is compared as a
+// whole.
 Result<bool> JoinRecord(const std::string& path, replay::ReplayInput* input, replay::ReplayInput* other) {
   LOCKSTEP_ASSIGN(*other, replay::LoadInput(path));
   if (!other->record) return Fail("INPUT_NOT_A_RECORD", path + ": expected a record directory, found a history");
-  const bool same_run = other->histories.front().info.run_id == input->histories.front().info.run_id && !input->histories.front().info.run_id.empty();
+  const bool same_run = other->histories.front().info.run_id == input->histories.front().info.run_id &&
+                        !input->histories.front().info.run_id.empty();
   if (same_run) input->record = std::move(other->record);
   return same_run;
 }
@@ -65,22 +88,36 @@ Result<bool> JoinRecord(const std::string& path, replay::ReplayInput* input, rep
 int ReportUnreadable(const Options& options, const Error& error) {
   const int code = Report(error);
   if (!options.output.json() || code != kExitCorrupt) return code;
-  const Json cause = Json::MakeObject({{"cause", "corrupt-record"}, {"meaning", replay::CauseMeaning("corrupt-record")}, {"confidence", 1}, {"evidence", Json(Json::Array{Json(error.message)})}});
-  const Json json = Json::MakeObject({{"format", "lockstep.divergence/1"}, {"path", options.path}, {"verdict", "UNREADABLE"},
-                                      {"error", Json::MakeObject({{"code", error.code}, {"message", error.message}})}, {"causes", Json(Json::Array{cause})}});
+  const Json cause = Json::MakeObject({{"cause", "corrupt-record"},
+                                       {"meaning", replay::CauseMeaning("corrupt-record")},
+                                       {"confidence", 1},
+                                       {"evidence", Json(Json::Array{Json(error.message)})}});
+  const Json json = Json::MakeObject({{"format", "lockstep.divergence/1"},
+                                      {"path", options.path},
+                                      {"verdict", "UNREADABLE"},
+                                      {"error", Json::MakeObject({{"code", error.code}, {"message", error.message}})},
+                                      {"causes", Json(Json::Array{cause})}});
   return options.output.Write(PrettyJson(json), code);
 }
 
 // The page shows the execution that differs, or the one asked for; beside it the other run.
-Status WritePage(const Options& options, const workflow::WorkflowRegistry& registry, const replay::ReplayInput& input, const replay::ReplayInput* other, const replay::TraceReport& report) {
+Status WritePage(const Options& options, const workflow::WorkflowRegistry& registry, const replay::ReplayInput& input,
+                 const replay::ReplayInput* other, const replay::TraceReport& report) {
   const size_t tasks = report.plan.tasks.size();
-  const size_t safe = report.verdict == replay::TraceVerdict::kDiverged && report.first_bad > 0 ? std::min(tasks, report.first_bad - 1) : tasks;
+  const size_t safe = report.verdict == replay::TraceVerdict::kDiverged && report.first_bad > 0
+                          ? std::min(tasks, report.first_bad - 1)
+                          : tasks;
   size_t execution = options.execution > 0 ? static_cast<size_t>(options.execution) - 1 : 0;
-  if (options.execution == 0 && report.first_bad > 0 && tasks > 0) execution = static_cast<size_t>(report.plan.tasks[std::min(report.first_bad, tasks) - 1].execution) - 1;
-  if (execution >= input.histories.size()) return Fail("INPUT_EXECUTION_OUT_OF_RANGE", options.path + ": expected an execution from 1 to " + std::to_string(input.histories.size()) + ", found " + std::to_string(execution + 1));
+  if (options.execution == 0 && report.first_bad > 0 && tasks > 0)
+    execution = static_cast<size_t>(report.plan.tasks[std::min(report.first_bad, tasks) - 1].execution) - 1;
+  if (execution >= input.histories.size())
+    return Fail("INPUT_EXECUTION_OUT_OF_RANGE", options.path + ": expected an execution from 1 to " +
+                                                    std::to_string(input.histories.size()) + ", found " +
+                                                    std::to_string(execution + 1));
   std::vector<Json> runs;
   runs.push_back(replay::TimelineRun(input, execution, &registry, safe));
-  if (other != nullptr) runs.push_back(replay::TimelineRun(*other, std::min(execution, other->histories.size() - 1), nullptr, 0));
+  if (other != nullptr)
+    runs.push_back(replay::TimelineRun(*other, std::min(execution, other->histories.size() - 1), nullptr, 0));
   return WriteFileAtomically(options.html, replay::TimelinePage(std::move(runs), replay::ToJson(report)));
 }
 
@@ -94,7 +131,9 @@ int RunTrace(const Options& options) {
   trace.divergence_seq = options.divergence_seq;
   trace.experiments = !options.no_experiments;
   trace.deadlock_ms = options.deadlock_ms;
-  trace.now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  trace.now_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   if (const Status read = ReadSources(options, &trace); !read) return Report(read.error());
   replay::TraceReport report;
   bool other_run = false;
@@ -111,10 +150,12 @@ int RunTrace(const Options& options) {
     report = std::move(*traced);
   }
   if (!options.html.empty()) {
-    if (const Status written = WritePage(options, registry, *input, other_run ? &other : nullptr, report); !written) return Report(written.error());
+    if (const Status written = WritePage(options, registry, *input, other_run ? &other : nullptr, report); !written)
+      return Report(written.error());
   }
   replay::SourceTree sources(trace.sources);
-  return options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(report)) : replay::RenderTrace(report, &sources, options.output.color()),
+  return options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(report))
+                                                    : replay::RenderTrace(report, &sources, options.output.color()),
                               replay::ExitCode(report));
 }
 
@@ -122,25 +163,41 @@ int RunTrace(const Options& options) {
 
 void AddTrace(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("trace", "Where a replay first leaves its history, why, and what would repair it");
+  CLI::App* command =
+      app->add_subcommand("trace", "Where a replay first leaves its history, why, and what would repair it");
   command->add_option("HISTORY", options->path, "A history or a record directory; - reads standard input")->required();
-  command->add_option("--against", options->against, "Record of the same run (gives events, snapshots, lines), or of another run of the plan");
-  command->add_option("--divergence-seq", options->divergence_seq, "Explain the first difference at or after this number of the event log")->check(CLI::PositiveNumber);
-  command->add_option("--source", options->sources, "Source tree of this build (default: the git tree around the working directory); may be repeated");
-  command->add_option("--changed-since", options->changed_since, "A revision that was in step: what changed since then is weighed, and gated in the patch");
+  command->add_option("--against", options->against,
+                      "Record of the same run (gives events, snapshots, lines), or of another run of the plan");
+  command
+      ->add_option("--divergence-seq", options->divergence_seq,
+                   "Explain the first difference at or after this number of the event log")
+      ->check(CLI::PositiveNumber);
+  command->add_option(
+      "--source", options->sources,
+      "Source tree of this build (default: the git tree around the working directory); may be repeated");
+  command->add_option("--changed-since", options->changed_since,
+                      "A revision that was in step: what changed since then is weighed, and gated in the patch");
   command->add_option("--diff", options->diff, "The same, from a unified diff");
   command->add_option("--findings", options->findings, "JSON of lockstep-tidy for this tree");
+  command->add_option("-p,--build", options->build,
+                      "Build folder of this tree: run lockstep-tidy on it first (minutes, then from its cache)");
   command->add_flag("--no-experiments", options->no_experiments, "Do not replay again under other conditions");
-  command->add_option("--deadlock-ms", options->deadlock_ms, "How long code may run without yielding")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--deadlock-ms", options->deadlock_ms, "How long code may run without yielding")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--html", options->html, "Also write the time line as one HTML page to this file");
-  command->add_option("--execution", options->execution, "With --html, which execution of a chain (default: the one that differs)")->check(CLI::PositiveNumber);
+  command
+      ->add_option("--execution", options->execution,
+                   "With --html, which execution of a chain (default: the one that differs)")
+      ->check(CLI::PositiveNumber);
   options->output.AddOptions(command);
-  command->footer("Exit code 0 in step, 1 divergence, 3 corrupt input. With --format json: divergence.json.\n"
-                  "Examples:\n"
-                  "  lockstep trace fixtures/histories/diamond --changed-since origin/main\n"
-                  "  lockstep trace history.json --against record --format json --out divergence.json\n"
-                  "  lockstep trace history.json --html timeline.html\n"
-                  "  lockstep trace run-2 --against run-1      # two recorded runs of one plan");
+  command->footer(
+      "Exit code 0 in step, 1 divergence, 3 corrupt input. With --format json: divergence.json.\n"
+      "Examples:\n"
+      "  lockstep trace fixtures/histories/diamond --changed-since origin/main\n"
+      "  lockstep trace history.json --against record --format json --out divergence.json\n"
+      "  lockstep trace history.json --html timeline.html\n"
+      "  lockstep trace run-2 --against run-1      # two recorded runs of one plan");
   command->callback([options, run] { *run = [options] { return RunTrace(*options); }; });
 }
 

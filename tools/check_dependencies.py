@@ -56,7 +56,7 @@ LIBRARIES = {
 }
 # The operating system below the standard library. Deterministic rooms must not see it.
 SYSTEM = {
-    "arpa/inet.h", "dirent.h", "dlfcn.h", "execinfo.h", "fcntl.h", "fnmatch.h", "netdb.h", "netinet/in.h", "netinet/tcp.h",
+    "arpa/inet.h", "dirent.h", "malloc.h", "dlfcn.h", "execinfo.h", "fcntl.h", "fnmatch.h", "netdb.h", "netinet/in.h", "netinet/tcp.h",
     "poll.h", "pthread.h", "signal.h", "spawn.h", "sys/file.h", "sys/mman.h", "sys/prctl.h", "sys/resource.h", "sys/socket.h",
     "sys/stat.h", "sys/time.h", "sys/types.h", "sys/un.h", "sys/wait.h", "termios.h", "sys/ioctl.h", "unistd.h", "sched.h",
     "glob.h", "time.h",

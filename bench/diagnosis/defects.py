@@ -153,7 +153,7 @@ DEFECTS = [
             (
                 'options.activity_id = "step/" + step.step_id + "/" + std::to_string(state.attempt);',
                 "static int dispatched = 0;\n"
-                '  options.activity_id = "step/" + step.step_id + "/" + std::to_string(++dispatched);',
+                '  options.activity_id = "step/" + step.step_id + "/" + std::to_string(state.attempt + dispatched++);',
             ),
         ),
         "chain",
@@ -288,7 +288,7 @@ DEFECTS = [
                 "    const Control request = std::move(control_.back());\n    control_.pop_back();\n",
             ),
         ),
-        "update-params",
+        "pause-and-resume-at-once",
     ),
     Defect(
         "gate-of-a-new-command",
@@ -368,7 +368,7 @@ DEFECTS = [
         "order",
         "events are appended one at a time",
         EMITTER,
-        (("    while (!queue_.empty() && count < kMaxBatch) {", "    while (!queue_.empty() && count < 1) {"),),
+        (("    while (!queue_.empty() && count < kMaxBatch) {", "    while (!queue_.empty() && count < std::min<uint64_t>(1, kMaxBatch)) {"),),
         "fan-out-64",
     ),
 ]

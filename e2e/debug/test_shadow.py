@@ -121,7 +121,7 @@ class Shadow(CliTest):
         paths = [entry["path"] for entry in first["histories"]]
         self.assertEqual(paths, [entry["path"] for entry in second["histories"]])
         self.assertTrue(0 < len(paths) < RUNS)
-        few = self.shadow(ALL, "--limit", 4)
+        few = self.shadow(ALL, "--limit", 4, "--scan", RUNS)
         self.assertGreaterEqual(len({entry["events"] for entry in few["histories"]}), 2)
 
         # Nothing is saved that still holds the words, and what is saved is in step.

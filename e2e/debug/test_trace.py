@@ -112,6 +112,7 @@ class Trace(CliTest):
         bad = self.write("bad.diff", "+++ b/x\n@@ nonsense\n")
         self.assert_one_line(self.trace(HISTORIES / "chain", "--diff", bad), 2, "DIFF_INVALID")
         self.assert_one_line(self.trace(HISTORIES / "chain", "--findings", bad), 2, "FINDINGS_INVALID")
+        self.assert_code(self.trace(HISTORIES / "chain", "-p", self.folder / "no-build"), 4)
         self.assert_one_line(self.trace(HISTORIES / "chain", "--against", HISTORIES / "chain" / "history.json"), 2, "expected a record")
 
     def test_findings_on_the_way_are_evidence(self):

@@ -7,8 +7,11 @@ std::vector<PendingCommand> Runtime::PendingCommands() const {
   std::vector<PendingCommand> pending;
   for (const auto& machine : machines_) {
     // What ends or only tells something has nothing after it.
-    if (machine->state == MachineState::kClosed || machine->state == MachineState::kCreated || machine->spec->table.size() <= 2) continue;
-    pending.push_back({machine->spec->name, machine->id, MachineStateName(machine->state), machine->event_id, machine->attempt, machine->where});
+    if (machine->state == MachineState::kClosed || machine->state == MachineState::kCreated ||
+        machine->spec->table.size() <= 2)
+      continue;
+    pending.push_back({machine->spec->name, machine->id, MachineStateName(machine->state), machine->event_id,
+                       machine->attempt, machine->where});
   }
   return pending;
 }
@@ -29,7 +32,9 @@ std::vector<AwaitPoint> Runtime::AwaitPoints() const {
     // Not yet begun, over, or waiting for another coroutine that is in this list itself.
     if (leaf->waits == WaitKind::kNotStarted || leaf->waits == WaitKind::kTask || leaf->self.done()) continue;
     AwaitPoint& point = points.emplace_back();
-    point.waits_for = leaf->waits == WaitKind::kCondition ? "a condition" : leaf->waits == WaitKind::kTurn ? "its turn" : "a command";
+    point.waits_for = leaf->waits == WaitKind::kCondition ? "a condition"
+                      : leaf->waits == WaitKind::kTurn    ? "its turn"
+                                                          : "a command";
     if (leaf->waits == WaitKind::kCommand && leaf->awaited != nullptr) {
       point.waits_for = std::string(leaf->awaited->spec->name) + " " + leaf->awaited->id;
       point.event_id = leaf->awaited->event_id;

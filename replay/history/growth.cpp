@@ -22,20 +22,29 @@ std::string CauseOf(const HistoryEvent& event, const std::map<int64_t, std::stri
   const auto parent = opened.find(OpenedBy(event));
   if (parent != opened.end()) return parent->second;
   switch (event.event_type()) {
-    case EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: return "activity " + PrintableUtf8(event.activity_task_scheduled_event_attributes().activity_type().name());
+    case EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+      return "activity " + PrintableUtf8(event.activity_task_scheduled_event_attributes().activity_type().name());
     case EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
-      return "child workflow " + PrintableUtf8(event.start_child_workflow_execution_initiated_event_attributes().workflow_type().name());
-    case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: return "signal " + PrintableUtf8(event.workflow_execution_signaled_event_attributes().signal_name());
-    case EVENT_TYPE_MARKER_RECORDED: return "markers " + PrintableUtf8(event.marker_recorded_event_attributes().marker_name());
-    case EVENT_TYPE_TIMER_STARTED: return "timers";
+      return "child workflow " +
+             PrintableUtf8(event.start_child_workflow_execution_initiated_event_attributes().workflow_type().name());
+    case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+      return "signal " + PrintableUtf8(event.workflow_execution_signaled_event_attributes().signal_name());
+    case EVENT_TYPE_MARKER_RECORDED:
+      return "markers " + PrintableUtf8(event.marker_recorded_event_attributes().marker_name());
+    case EVENT_TYPE_TIMER_STARTED:
+      return "timers";
     case EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
     case EVENT_TYPE_WORKFLOW_TASK_STARTED:
     case EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
     case EVENT_TYPE_WORKFLOW_TASK_FAILED:
-    case EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: return "workflow tasks";
-    case EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: return "search attributes";
-    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: return "start and input";
-    default: return EventTypeName(event.event_type());
+    case EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+      return "workflow tasks";
+    case EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
+      return "search attributes";
+    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+      return "start and input";
+    default:
+      return EventTypeName(event.event_type());
   }
 }
 
@@ -50,13 +59,15 @@ int64_t TimeFor(int64_t rest, int64_t grown, int64_t over_ms) {
 std::string SizeText(int64_t bytes) {
   char text[32];
   if (bytes < 1024) return std::to_string(bytes) + " B";
-  std::snprintf(text, sizeof(text), bytes < 1024 * 1024 ? "%.1f kB" : "%.1f MB", bytes < 1024 * 1024 ? static_cast<double>(bytes) / 1024 : static_cast<double>(bytes) / 1024 / 1024);
+  std::snprintf(text, sizeof(text), bytes < 1024 * 1024 ? "%.1f kB" : "%.1f MB",
+                bytes < 1024 * 1024 ? static_cast<double>(bytes) / 1024 : static_cast<double>(bytes) / 1024 / 1024);
   return text;
 }
 
 std::string PercentText(int64_t part, int64_t whole) {
   char text[16];
-  std::snprintf(text, sizeof(text), "%.1f %%", whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0);
+  std::snprintf(text, sizeof(text), "%.1f %%",
+                whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0);
   return text;
 }
 
@@ -114,7 +125,8 @@ GrowthReport MeasureGrowth(const History& history) {
     report.to_size_limit_ms = TimeFor(kMaxHistoryBytes - report.bytes, grown_bytes, end - from);
   }
   for (auto& [name, cause] : causes) report.causes.push_back(std::move(cause));
-  std::stable_sort(report.causes.begin(), report.causes.end(), [](const GrowthCause& a, const GrowthCause& b) { return a.bytes > b.bytes; });
+  std::stable_sort(report.causes.begin(), report.causes.end(),
+                   [](const GrowthCause& a, const GrowthCause& b) { return a.bytes > b.bytes; });
   return report;
 }
 
@@ -130,7 +142,8 @@ Json ToJson(const GrowthReport& report) {
                            {"durationMs", report.duration_ms},
                            {"closed", report.closed},
                            {"causes", std::move(causes)},
-                           {"largestEvent", Json::MakeObject({{"eventId", report.largest_event_id}, {"bytes", report.largest_event_bytes}})},
+                           {"largestEvent", Json::MakeObject({{"eventId", report.largest_event_id},
+                                                              {"bytes", report.largest_event_bytes}})},
                            {"limits", Json::MakeObject({{"events", kMaxHistoryEvents}, {"bytes", kMaxHistoryBytes}})},
                            {"msToEventLimit", limit(report.to_event_limit_ms)},
                            {"msToSizeLimit", limit(report.to_size_limit_ms)},
@@ -138,8 +151,10 @@ Json ToJson(const GrowthReport& report) {
 }
 
 std::string RenderGrowth(const GrowthReport& report) {
-  std::string text = "growth: " + std::to_string(report.events) + " events (" + PercentText(report.events, kMaxHistoryEvents) + " of " + std::to_string(kMaxHistoryEvents) + "), " +
-                     SizeText(report.bytes) + " (" + PercentText(report.bytes, kMaxHistoryBytes) + " of 50 MB) in " + FormatDuration(report.duration_ms) + "\n";
+  std::string text = "growth: " + std::to_string(report.events) + " events (" +
+                     PercentText(report.events, kMaxHistoryEvents) + " of " + std::to_string(kMaxHistoryEvents) +
+                     "), " + SizeText(report.bytes) + " (" + PercentText(report.bytes, kMaxHistoryBytes) +
+                     " of 50 MB) in " + FormatDuration(report.duration_ms) + "\n";
   size_t width = 0;
   const size_t shown = std::min<size_t>(report.causes.size(), 8);
   for (size_t i = 0; i < shown; ++i) width = std::max(width, report.causes[i].name.size());
@@ -147,13 +162,17 @@ std::string RenderGrowth(const GrowthReport& report) {
   for (const GrowthCause& cause : report.causes) bytes += cause.bytes;
   for (size_t i = 0; i < shown; ++i) {
     const GrowthCause& cause = report.causes[i];
-    text += "  " + cause.name + std::string(width - cause.name.size() + 2, ' ') + std::to_string(cause.events) + " events, " + SizeText(cause.bytes) + ", " + PercentText(cause.bytes, bytes) + "\n";
+    text += "  " + cause.name + std::string(width - cause.name.size() + 2, ' ') + std::to_string(cause.events) +
+            " events, " + SizeText(cause.bytes) + ", " + PercentText(cause.bytes, bytes) + "\n";
   }
   if (report.causes.size() > shown) text += "  and " + std::to_string(report.causes.size() - shown) + " more\n";
-  if (report.largest_event_bytes > 0) text += "  largest: event " + std::to_string(report.largest_event_id) + ", " + SizeText(report.largest_event_bytes) + "\n";
+  if (report.largest_event_bytes > 0)
+    text += "  largest: event " + std::to_string(report.largest_event_id) + ", " +
+            SizeText(report.largest_event_bytes) + "\n";
   if (report.closed) return text;
   const auto left = [](int64_t ms) { return ms < 0 ? std::string("not in sight") : "in " + FormatDuration(ms); };
-  text += "  at this pace the limit of events is reached " + left(report.to_event_limit_ms) + ", that of size " + left(report.to_size_limit_ms) + "\n";
+  text += "  at this pace the limit of events is reached " + left(report.to_event_limit_ms) + ", that of size " +
+          left(report.to_size_limit_ms) + "\n";
   if (report.suggests_continue_as_new) text += "  the server suggests to continue as new\n";
   return text;
 }

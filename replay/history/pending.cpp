@@ -21,7 +21,8 @@ using namespace temporal::api::enums::v1;  // NOLINT: the enum values are this f
 template <typename SecondsAndNanos>
 int64_t Millis(const SecondsAndNanos& time) {
   constexpr int64_t kMost = 253'402'300'799;
-  return std::clamp<int64_t>(time.seconds(), -kMost, kMost) * 1000 + std::clamp(time.nanos(), 0, 999'999'999) / 1'000'000;
+  return std::clamp<int64_t>(time.seconds(), -kMost, kMost) * 1000 +
+         std::clamp(time.nanos(), 0, 999'999'999) / 1'000'000;
 }
 
 // What opens an item.
@@ -58,7 +59,9 @@ constexpr OpenRow kOpens[] = {
      }},
     {EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED, "cancelExternal",
      [](const HistoryEvent& event, PendingItem* item) {
-       item->id = event.request_cancel_external_workflow_execution_initiated_event_attributes().workflow_execution().workflow_id();
+       item->id = event.request_cancel_external_workflow_execution_initiated_event_attributes()
+                      .workflow_execution()
+                      .workflow_id();
      }},
     {EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, "update",
      [](const HistoryEvent& event, PendingItem* item) {
@@ -113,9 +116,12 @@ struct StatusRow {
   std::string_view status;
 };
 constexpr StatusRow kStatuses[] = {
-    {EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, "COMPLETED"},   {EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, "FAILED"},
-    {EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED, "CANCELED"},     {EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, "TERMINATED"},
-    {EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, "TIMED_OUT"},   {EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, "CONTINUED_AS_NEW"},
+    {EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, "COMPLETED"},
+    {EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, "FAILED"},
+    {EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED, "CANCELED"},
+    {EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, "TERMINATED"},
+    {EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, "TIMED_OUT"},
+    {EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, "CONTINUED_AS_NEW"},
 };
 
 template <typename Row, size_t N>
@@ -158,7 +164,8 @@ void NoteVersion(const HistoryEvent& event, PendingWork* work) {
     const auto* id = detail("change-id") != nullptr ? detail("change-id") : detail("changeId");
     if (id == nullptr || detail("version") == nullptr) return;
     if (const auto version = NumberIn(*detail("version"))) work->versions[TextIn(*id)] = *version;
-  } else if (marker.marker_name() == "core_patch" && detail("patch-data") != nullptr && detail("patch-data")->payloads_size() > 0) {
+  } else if (marker.marker_name() == "core_patch" && detail("patch-data") != nullptr &&
+             detail("patch-data")->payloads_size() > 0) {
     const auto json = ParseJson(detail("patch-data")->payloads(0).data());
     if (json && json->is_object()) work->versions[PrintableUtf8(json->GetString("id"))] = 1;
   }
@@ -187,7 +194,9 @@ PendingItem* PendingFold::Find(int64_t event_id) {
 
 void PendingFold::ApplyWorkflowTask(const HistoryEvent& event) {
   switch (event.event_type()) {
-    case EVENT_TYPE_WORKFLOW_TASK_SCHEDULED: work_.workflow_task = "scheduled"; return;
+    case EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+      work_.workflow_task = "scheduled";
+      return;
     case EVENT_TYPE_WORKFLOW_TASK_STARTED:
       work_.workflow_task = "started";
       arrived_ = std::move(work_.unseen_signals);
@@ -205,7 +214,8 @@ void PendingFold::ApplyWorkflowTask(const HistoryEvent& event) {
       work_.unseen_signals.insert(work_.unseen_signals.begin(), arrived_.begin(), arrived_.end());
       arrived_.clear();
       return;
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -235,11 +245,13 @@ void PendingFold::Apply(const HistoryEvent& event) {
     } else {
       item->state = "started";
       item->started_event_id = event.event_id();
-      if (event.has_activity_task_started_event_attributes()) item->attempt = event.activity_task_started_event_attributes().attempt();
+      if (event.has_activity_task_started_event_attributes())
+        item->attempt = event.activity_task_started_event_attributes().attempt();
     }
   } else if (event.event_type() == EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) {
     ++work_.signals;
-    work_.unseen_signals.push_back({event.event_id(), PrintableUtf8(event.workflow_execution_signaled_event_attributes().signal_name())});
+    work_.unseen_signals.push_back(
+        {event.event_id(), PrintableUtf8(event.workflow_execution_signaled_event_attributes().signal_name())});
   } else if (event.event_type() == EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED) {
     work_.cancel_requested = true;
   } else if (event.event_type() == EVENT_TYPE_MARKER_RECORDED) {
@@ -256,7 +268,10 @@ void PendingFold::Apply(const HistoryEvent& event) {
 Json ToJson(const PendingWork& work) {
   Json items = Json::MakeArray();
   for (const PendingItem& item : work.items) {
-    Json json = Json::MakeObject({{"kind", item.kind}, {"id", item.id}, {"state", item.state}, {"eventId", item.event_id},
+    Json json = Json::MakeObject({{"kind", item.kind},
+                                  {"id", item.id},
+                                  {"state", item.state},
+                                  {"eventId", item.event_id},
                                   {"since", FormatUtcMillis(item.since_ms)}});
     if (!item.type.empty()) json.Set("type", item.type);
     if (item.started_event_id > 0) json.Set("startedEventId", item.started_event_id);
@@ -267,11 +282,16 @@ Json ToJson(const PendingWork& work) {
     items.Push(std::move(json));
   }
   Json signals = Json::MakeArray();
-  for (const PendingSignal& signal : work.unseen_signals) signals.Push(Json::MakeObject({{"eventId", signal.event_id}, {"name", signal.name}}));
+  for (const PendingSignal& signal : work.unseen_signals)
+    signals.Push(Json::MakeObject({{"eventId", signal.event_id}, {"name", signal.name}}));
   Json versions = Json::MakeObject();
   for (const auto& [id, version] : work.versions) versions.Set(id, version);
-  Json json = Json::MakeObject({{"status", work.status}, {"items", std::move(items)}, {"unseenSignals", std::move(signals)},
-                                {"signalsSoFar", work.signals}, {"versions", std::move(versions)}, {"cancelRequested", work.cancel_requested}});
+  Json json = Json::MakeObject({{"status", work.status},
+                                {"items", std::move(items)},
+                                {"unseenSignals", std::move(signals)},
+                                {"signalsSoFar", work.signals},
+                                {"versions", std::move(versions)},
+                                {"cancelRequested", work.cancel_requested}});
   return json.Set("workflowTask", work.workflow_task.empty() ? Json() : Json(work.workflow_task));
 }
 

@@ -1,6 +1,7 @@
-// What a history says is under way at any of its events, without the code that ran: activities, timers, child workflows, messages to
-// other workflows, updates, Nexus operations, signals that no workflow task has seen yet, the workflow task itself. Any SDK.
-// Invariant: a pure fold over events in order; an event that refers to nothing changes nothing.
+// What a history says is under way at any of its events, without the code that ran: activities, timers, child
+// workflows, messages to other workflows, updates, Nexus operations, signals that no workflow task has seen yet, the
+// workflow task itself. Any SDK. Invariant: a pure fold over events in order; an event that refers to nothing changes
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ class HistoryEvent;
 namespace lockstep::history {
 
 struct PendingItem {
-  std::string_view kind;   // `activity`, `timer`, `childWorkflow`, `signalExternal`, `cancelExternal`, `update`, `nexusOperation`
+  std::string_view
+      kind;  // `activity`, `timer`, `childWorkflow`, `signalExternal`, `cancelExternal`, `update`, `nexusOperation`
   std::string id;          // activity id, timer id, workflow id, ...
   std::string type;        // activity or workflow type, signal name; empty for timers
   std::string_view state;  // `scheduled`, `started`
@@ -38,14 +40,14 @@ struct PendingSignal {
 struct PendingWork {
   int64_t event_id = 0;  // of the last event applied
   int64_t time_ms = 0;
-  std::string_view status = "RUNNING";         // or how the run ended
-  std::string_view workflow_task;              // `scheduled`, `started`; empty: none is open
+  std::string_view status = "RUNNING";  // or how the run ended
+  std::string_view workflow_task;       // `scheduled`, `started`; empty: none is open
   int64_t last_completed_task_event_id = 0;
   bool cancel_requested = false;
-  std::vector<PendingItem> items;              // by opening event
-  std::vector<PendingSignal> unseen_signals;   // arrived since the last started workflow task
-  int64_t signals = 0;                         // all so far
-  std::map<std::string, int64_t> versions;     // change gates passed so far, where the markers are readable
+  std::vector<PendingItem> items;             // by opening event
+  std::vector<PendingSignal> unseen_signals;  // arrived since the last started workflow task
+  int64_t signals = 0;                        // all so far
+  std::map<std::string, int64_t> versions;    // change gates passed so far, where the markers are readable
 };
 
 class PendingFold {

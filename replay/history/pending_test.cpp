@@ -9,7 +9,8 @@ namespace {
 
 std::string Ids(const PendingWork& work) {
   std::string out;
-  for (const PendingItem& item : work.items) out += std::string(item.kind) + ":" + item.id + ":" + std::string(item.state) + " ";
+  for (const PendingItem& item : work.items)
+    out += std::string(item.kind) + ":" + item.id + ":" + std::string(item.state) + " ";
   return out;
 }
 

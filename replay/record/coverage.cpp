@@ -14,7 +14,8 @@ namespace {
 
 std::string Name(const workflow::HistoryEvent& event) {
   std::string name = workflow::EventTypeName(event.event_type());
-  if (event.has_marker_recorded_event_attributes()) name += " " + event.marker_recorded_event_attributes().marker_name();
+  if (event.has_marker_recorded_event_attributes())
+    name += " " + event.marker_recorded_event_attributes().marker_name();
   return name;
 }
 
@@ -28,8 +29,10 @@ std::set<std::string> TransitionsOf(const temporal::api::history::v1::History& h
     events.push_back(&event);
     const int64_t opened = history::OpenedBy(event);
     const auto life = lives.find(opened);
-    if (life != lives.end()) life->second += ">" + Name(event);
-    else if (workflow::IsCommandEvent(event)) lives[event.event_id()] = Name(event);
+    if (life != lives.end())
+      life->second += ">" + Name(event);
+    else if (workflow::IsCommandEvent(event))
+      lives[event.event_id()] = Name(event);
   }
   for (const auto& [id, life] : lives) found.insert("life:" + life);
   for (const workflow::TaskSlice& task : workflow::CutHistory(events).tasks) {

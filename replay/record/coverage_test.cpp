@@ -10,7 +10,8 @@ using ::testing::Contains;
 using ::testing::IsSupersetOf;
 
 std::set<std::string> Of(const std::string& record) {
-  const auto loaded = history::ReadHistory(std::string(LOCKSTEP_SOURCE_DIR) + "/fixtures/histories/" + record + "/history.json");
+  const auto loaded =
+      history::ReadHistory(std::string(LOCKSTEP_SOURCE_DIR) + "/fixtures/histories/" + record + "/history.json");
   EXPECT_TRUE(loaded.has_value());
   return TransitionsOf(*loaded->history);
 }

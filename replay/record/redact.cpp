@@ -18,15 +18,19 @@ namespace {
 namespace pb = google::protobuf;
 using temporal::api::common::v1::Payload;
 
-bool Matches(const std::string& pattern, const std::string& text) { return ::fnmatch(pattern.c_str(), text.c_str(), FNM_CASEFOLD) == 0; }
+bool Matches(const std::string& pattern, const std::string& text) {
+  return ::fnmatch(pattern.c_str(), text.c_str(), FNM_CASEFOLD) == 0;
+}
 
 class Redactor {
  public:
   Redactor(const RedactRules& rules, const std::string& event_type) : rules_(rules) {
     for (const RedactRule& rule : rules.rules) {
       if (!Matches(rule.event, event_type)) continue;
-      if (rule.key.empty()) everything_ = true;
-      else keys_.push_back(rule.key);
+      if (rule.key.empty())
+        everything_ = true;
+      else
+        keys_.push_back(rule.key);
     }
   }
 
@@ -34,7 +38,8 @@ class Redactor {
   size_t replaced() const { return replaced_; }
 
   void Walk(pb::Message* message) {
-    if (message->GetDescriptor()->full_name() == "temporal.api.common.v1.Payload") return RedactPayload(static_cast<Payload*>(message));
+    if (message->GetDescriptor()->full_name() == "temporal.api.common.v1.Payload")
+      return RedactPayload(static_cast<Payload*>(message));
     const pb::Reflection* reflection = message->GetReflection();
     std::vector<const pb::FieldDescriptor*> fields;
     reflection->ListFields(*message, &fields);
@@ -44,12 +49,15 @@ class Redactor {
         Walk(reflection->MutableMessage(message, field));
         continue;
       }
-      for (int i = 0; i < reflection->FieldSize(*message, field); ++i) Walk(reflection->MutableRepeatedMessage(message, field, i));
+      for (int i = 0; i < reflection->FieldSize(*message, field); ++i)
+        Walk(reflection->MutableRepeatedMessage(message, field, i));
     }
   }
 
  private:
-  std::string Replacement(const Json& value) const { return rules_.replacement + ":" + Sha256Hex(CanonicalJson(value)).substr(0, 8); }
+  std::string Replacement(const Json& value) const {
+    return rules_.replacement + ":" + Sha256Hex(CanonicalJson(value)).substr(0, 8);
+  }
 
   void Replace(Json* value) {
     if (value->is_object()) {
@@ -77,9 +85,12 @@ class Redactor {
       for (Json& member : value->AsArray()) RedactJson(&member);
     } else if (value->is_object()) {
       for (auto& [key, member] : value->AsObject()) {
-        const bool named = std::any_of(keys_.begin(), keys_.end(), [&](const std::string& pattern) { return Matches(pattern, key); });
-        if (named) Replace(&member);
-        else RedactJson(&member);
+        const bool named =
+            std::any_of(keys_.begin(), keys_.end(), [&](const std::string& pattern) { return Matches(pattern, key); });
+        if (named)
+          Replace(&member);
+        else
+          RedactJson(&member);
       }
     }
   }
@@ -111,7 +122,9 @@ class Redactor {
 
 Result<RedactRules> ParseRedactRules(const Json& json) {
   RedactRules rules;
-  const auto bad = [](const std::string& place, const std::string& expected) { return Fail("REDACT_RULES_INVALID", place + ": expected " + expected); };
+  const auto bad = [](const std::string& place, const std::string& expected) {
+    return Fail("REDACT_RULES_INVALID", place + ": expected " + expected);
+  };
   const Json* list = json.is_array() ? &json : json.Find("rules");
   if (list == nullptr || !list->is_array() || list->AsArray().empty()) return bad("/rules", "a list of rules");
   for (size_t i = 0; i < list->AsArray().size(); ++i) {

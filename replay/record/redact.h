@@ -1,13 +1,15 @@
-// Takes what must not leave a server out of a history before it is saved (`lockstep replay --from-server --redact RULES`).
+// Takes what must not leave a server out of a history before it is saved (`lockstep replay --from-server --redact
+// RULES`).
 //
 //   {"rules": [{"event": "ActivityTask*", "key": "email"}, {"key": "*token*"}, {"event": "WorkflowExecutionSignaled"}],
 //    "replacement": "[redacted]"}
 //
-// A rule holds for events whose type matches `event` (default `*`). With `key` it replaces the values of members of that name, at any
-// depth of any JSON payload; without it every text in the payloads. Patterns are those of a shell (`*`, `?`, `[..]`), keys without
-// regard to case. A payload that is no JSON is replaced as a whole where a rule without key holds. Equal values get equal
-// replacements (a digest follows the word), so that what was equal stays equal; numbers become 0 and truth values false.
-// Invariant: ids, types, times and the order of events stay; the result is a history that the integrity check accepts.
+// A rule holds for events whose type matches `event` (default `*`). With `key` it replaces the values of members of
+// that name, at any depth of any JSON payload; without it every text in the payloads. Patterns are those of a shell
+// (`*`, `?`, `[..]`), keys without regard to case. A payload that is no JSON is replaced as a whole where a rule
+// without key holds. Equal values get equal replacements (a digest follows the word), so that what was equal stays
+// equal; numbers become 0 and truth values false. Invariant: ids, types, times and the order of events stay; the result
+// is a history that the integrity check accepts.
 #pragma once
 
 #include <string>

@@ -16,19 +16,25 @@ History Sample() {
   started->set_event_id(1);
   started->set_event_type(temporal::api::enums::v1::EVENT_TYPE_WORKFLOW_EXECUTION_STARTED);
   *started->mutable_workflow_execution_started_event_attributes()->mutable_input() =
-      workflow::JsonPayloads(Json::MakeObject({{"email", "a@x"}, {"order", Json::MakeObject({{"Email", "b@x"}, {"count", 3}, {"tokens", Json(Json::Array{"t1", true, 7})}})}}));
+      workflow::JsonPayloads(Json::MakeObject(
+          {{"email", "a@x"},
+           {"order",
+            Json::MakeObject({{"Email", "b@x"}, {"count", 3}, {"tokens", Json(Json::Array{"t1", true, 7})}})}}));
   auto* signal = history.add_events();
   signal->set_event_id(2);
   signal->set_event_type(temporal::api::enums::v1::EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED);
   signal->mutable_workflow_execution_signaled_event_attributes()->set_signal_name("go");
-  *signal->mutable_workflow_execution_signaled_event_attributes()->mutable_input() = workflow::JsonPayloads(Json::MakeObject({{"who", "a@x"}, {"n", 5}}));
+  *signal->mutable_workflow_execution_signaled_event_attributes()->mutable_input() =
+      workflow::JsonPayloads(Json::MakeObject({{"who", "a@x"}, {"n", 5}}));
   auto* raw = signal->mutable_workflow_execution_signaled_event_attributes()->mutable_input()->add_payloads();
   (*raw->mutable_metadata())["encoding"] = "binary/encrypted";
   raw->set_data("secret");
   return history;
 }
 
-Json InputOf(const History& history) { return *workflow::ReadFirstJson(history.events(0).workflow_execution_started_event_attributes().input()); }
+Json InputOf(const History& history) {
+  return *workflow::ReadFirstJson(history.events(0).workflow_execution_started_event_attributes().input());
+}
 RedactRules Rules(const char* text) { return ParseRedactRules(*ParseJson(text)).value(); }
 
 TEST(Redact, KeysAreReplacedAtAnyDepth_WithoutRegardToCase) {
@@ -61,11 +67,14 @@ TEST(Redact, EqualValues_StayEqual_AndTwiceIsOnce) {
   const RedactRules rules = Rules(R"({"rules":[{}],"replacement":"x"})");
   Redact(rules, &history);
   const std::string first = InputOf(history).GetString("email");
-  EXPECT_EQ(workflow::ReadFirstJson(history.events(1).workflow_execution_signaled_event_attributes().input())->GetString("who"), first);
+  EXPECT_EQ(workflow::ReadFirstJson(history.events(1).workflow_execution_signaled_event_attributes().input())
+                ->GetString("who"),
+            first);
 }
 
 TEST(Redact, BadRules_NameThePlace) {
-  for (const char* text : {"{}", "[]", R"([{"keys":"a"}])", R"([{"key":""}])", R"([{"key":1}])", R"([1])", R"({"rules":[{}],"replacement":1})"}) {
+  for (const char* text : {"{}", "[]", R"([{"keys":"a"}])", R"([{"key":""}])", R"([{"key":1}])", R"([1])",
+                           R"({"rules":[{}],"replacement":1})"}) {
     const auto rules = ParseRedactRules(*ParseJson(text));
     ASSERT_FALSE(rules.has_value()) << text;
     EXPECT_EQ(rules.error().code, "REDACT_RULES_INVALID");

@@ -44,7 +44,9 @@ std::string FileName(const provider::WorkflowSummary& workflow) {
   return name + "." + Sha256Hex(workflow.workflow_id + "/" + workflow.run_id).substr(0, 12) + ".json.zst";
 }
 
-std::string NameOf(const provider::WorkflowSummary& workflow) { return PrintableUtf8(workflow.workflow_id) + "/" + PrintableUtf8(workflow.run_id); }
+std::string NameOf(const provider::WorkflowSummary& workflow) {
+  return PrintableUtf8(workflow.workflow_id) + "/" + PrintableUtf8(workflow.run_id);
+}
 
 struct Fetched {
   provider::WorkflowSummary workflow;
@@ -54,7 +56,8 @@ struct Fetched {
 
 class Shadower {
  public:
-  explicit Shadower(const ShadowOptions& options) : options_(options), client_(options.connection), started_(std::chrono::steady_clock::now()) {}
+  explicit Shadower(const ShadowOptions& options)
+      : options_(options), client_(options.connection), started_(std::chrono::steady_clock::now()) {}
 
   Result<ShadowReport> Run() {
     LOCKSTEP_TRY(client_.Connect());
@@ -78,8 +81,11 @@ class Shadower {
   bool Interrupted() const { return options_.interrupt != nullptr && options_.interrupt->load(); }
 
   void CheckExit() {
-    if (options_.stop_after_divergences > 0 && static_cast<int64_t>(report_.result.Count(Verdict::kDiverged)) >= options_.stop_after_divergences) report_.stopped_by = "divergences";
-    const auto spent = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count();
+    if (options_.stop_after_divergences > 0 &&
+        static_cast<int64_t>(report_.result.Count(Verdict::kDiverged)) >= options_.stop_after_divergences)
+      report_.stopped_by = "divergences";
+    const auto spent =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count();
     if (options_.max_seconds > 0 && spent >= options_.max_seconds) report_.stopped_by = "time";
     if (static_cast<int64_t>(report_.result.reports.size()) >= options_.limit) report_.stopped_by = "limit";
     // Code that never yields has kept a thread: more of it would keep them all.
@@ -95,7 +101,8 @@ class Shadower {
     const auto json = ParseJson(*text, {.max_string_bytes = size_t{1} << 20});
     const Json* seen = json ? json->Find("seen") : nullptr;
     if (seen == nullptr || !seen->is_object() || json->GetString("format") != "lockstep.shadow/1") {
-      return Fail("SHADOW_STATE_INVALID", options_.state.string() + ": expected the state of an earlier run, found something else");
+      return Fail("SHADOW_STATE_INVALID",
+                  options_.state.string() + ": expected the state of an earlier run, found something else");
     }
     for (const auto& [run_id, length] : seen->AsObject()) seen_[run_id] = length.is_int() ? length.AsInt() : 0;
     return {};
@@ -105,7 +112,8 @@ class Shadower {
     if (options_.state.empty()) return {};
     Json seen = Json::MakeObject();
     for (const auto& [run_id, length] : seen_) seen.Set(run_id, length);
-    return WriteFileAtomically(options_.state, PrettyJson(Json::MakeObject({{"format", "lockstep.shadow/1"}, {"seen", std::move(seen)}})));
+    return WriteFileAtomically(
+        options_.state, PrettyJson(Json::MakeObject({{"format", "lockstep.shadow/1"}, {"seen", std::move(seen)}})));
   }
 
   Status ReadCorpus() {
@@ -195,12 +203,14 @@ class Shadower {
       which.push_back(i);
       exercised_.merge(TransitionsOf(*fetched[i].history));
     }
-    if (options_.progress) options_.progress("replaying " + std::to_string(report_.result.reports.size() + inputs.size()));
+    if (options_.progress)
+      options_.progress("replaying " + std::to_string(report_.result.reports.size() + inputs.size()));
     BatchResult result = RunBatch(inputs, options_.batch);
     for (size_t k = 0; k < result.reports.size(); ++k) {
       Fetched& one = fetched[which[k]];
       ReplayReport& report = result.reports[k];
-      if (report.verdict == Verdict::kIdentical || report.verdict == Verdict::kDrift) LOCKSTEP_TRY(Keep(one, folder.path()));
+      if (report.verdict == Verdict::kIdentical || report.verdict == Verdict::kDrift)
+        LOCKSTEP_TRY(Keep(one, folder.path()));
       // The file is gone with the round; people know an execution by its ids.
       if (report.error) report.error->message = Replaced(report.error->message, inputs[k], NameOf(one.workflow));
       report.path = NameOf(one.workflow);
@@ -220,7 +230,8 @@ class Shadower {
   Status Keep(Fetched& one, const fs::path& folder) {
     if (options_.save.empty()) return {};
     std::set<std::string> own = TransitionsOf(*one.history);
-    const bool news = std::any_of(own.begin(), own.end(), [&](const std::string& name) { return !corpus_.contains(name); });
+    const bool news =
+        std::any_of(own.begin(), own.end(), [&](const std::string& name) { return !corpus_.contains(name); });
     if (!news) {
       ++report_.without_news;
       return {};
@@ -256,16 +267,17 @@ Result<ShadowReport> Shadow(const ShadowOptions& options) { return Shadower(opti
 
 Json ToJson(const ShadowReport& report, bool strict) {
   Json json = ToJson(report.result, strict);
-  return json.Set("shadow", Json::MakeObject({{"listed", report.listed},
-                                              {"sampledOut", report.sampled_out},
-                                              {"seenBefore", report.seen_before},
-                                              {"vanished", report.vanished},
-                                              {"saved", report.saved},
-                                              {"withoutNews", report.without_news},
-                                              {"brokenByRedaction", report.broken_by_redaction},
-                                              {"transitions", report.transitions},
-                                              {"corpusTransitions", report.corpus_transitions},
-                                              {"stoppedBy", report.stopped_by.empty() ? Json() : Json(report.stopped_by)}}));
+  return json.Set("shadow",
+                  Json::MakeObject({{"listed", report.listed},
+                                    {"sampledOut", report.sampled_out},
+                                    {"seenBefore", report.seen_before},
+                                    {"vanished", report.vanished},
+                                    {"saved", report.saved},
+                                    {"withoutNews", report.without_news},
+                                    {"brokenByRedaction", report.broken_by_redaction},
+                                    {"transitions", report.transitions},
+                                    {"corpusTransitions", report.corpus_transitions},
+                                    {"stoppedBy", report.stopped_by.empty() ? Json() : Json(report.stopped_by)}}));
 }
 
 std::string RenderShadow(const ShadowReport& report, bool strict, bool color) {
@@ -279,16 +291,21 @@ std::string RenderShadow(const ShadowReport& report, bool strict, bool color) {
     text = RenderText(shown, strict, color);
     text.resize(text.rfind("\n\n") + 2);
   }
-  text += std::to_string(report.result.reports.size()) + " executions replayed: " + std::to_string(report.result.Count(Verdict::kIdentical)) + " identical, " +
-          std::to_string(report.result.Count(Verdict::kDrift)) + " drift, " + std::to_string(report.result.Count(Verdict::kDiverged)) + " diverged, " +
+  text += std::to_string(report.result.reports.size()) +
+          " executions replayed: " + std::to_string(report.result.Count(Verdict::kIdentical)) + " identical, " +
+          std::to_string(report.result.Count(Verdict::kDrift)) + " drift, " +
+          std::to_string(report.result.Count(Verdict::kDiverged)) + " diverged, " +
           std::to_string(report.result.Count(Verdict::kUnreadable)) + " unreadable\n";
-  text += std::to_string(report.listed) + " listed, " + std::to_string(report.seen_before) + " seen before, " + std::to_string(report.sampled_out) + " not drawn, " +
-          std::to_string(report.vanished) + " gone; " + std::to_string(report.transitions) + " transitions exercised";
+  text += std::to_string(report.listed) + " listed, " + std::to_string(report.seen_before) + " seen before, " +
+          std::to_string(report.sampled_out) + " not drawn, " + std::to_string(report.vanished) + " gone; " +
+          std::to_string(report.transitions) + " transitions exercised";
   if (!report.stopped_by.empty()) text += "; stopped by " + report.stopped_by;
   text += "\n";
   if (report.saved + report.without_news + report.broken_by_redaction > 0) {
-    text += std::to_string(report.saved) + " saved, " + std::to_string(report.without_news) + " without news to the corpus, " + std::to_string(report.broken_by_redaction) +
-            " not in step once redacted; the corpus exercises " + std::to_string(report.corpus_transitions) + " transitions\n";
+    text += std::to_string(report.saved) + " saved, " + std::to_string(report.without_news) +
+            " without news to the corpus, " + std::to_string(report.broken_by_redaction) +
+            " not in step once redacted; the corpus exercises " + std::to_string(report.corpus_transitions) +
+            " transitions\n";
   }
   const int code = ExitCode(report.result, strict);
   return text + (code == 0 ? "In step." : code == 1 ? "NOT in step." : "Unreadable input.") + "\n";

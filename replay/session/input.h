@@ -1,5 +1,5 @@
-// What a path holds: a bare history, or a record directory with the histories of a chain. Every command that looks at recorded runs
-// loads them here, so that all refuse the same damage with the same words.
+// What a path holds: a bare history, or a record directory with the histories of a chain. Every command that looks at
+// recorded runs loads them here, so that all refuse the same damage with the same words.
 #pragma once
 
 #include <cstddef>

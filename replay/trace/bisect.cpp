@@ -14,7 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string FirstLine(const std::string& text) { return PrintableUtf8(std::string_view(text).substr(0, text.find('\n'))); }
+std::string FirstLine(const std::string& text) {
+  return PrintableUtf8(std::string_view(text).substr(0, text.find('\n')));
+}
 
 std::string Trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
@@ -36,17 +38,23 @@ class Git {
   Result<std::string> Run(std::vector<std::string> words) const {
     words.insert(words.begin(), "git");
     // Neither the user's hooks nor an editor have a part in this.
-    LOCKSTEP_ASSIGN(ProgramResult git, RunProgram(words, {.directory = directory_.string(), .environment = {{"GIT_TERMINAL_PROMPT", "0"}, {"GIT_EDITOR", "true"}}, .timeout_ms = 600'000}));
+    LOCKSTEP_ASSIGN(ProgramResult git,
+                    RunProgram(words, {.directory = directory_.string(),
+                                       .environment = {{"GIT_TERMINAL_PROMPT", "0"}, {"GIT_EDITOR", "true"}},
+                                       .timeout_ms = 600'000}));
     if (git.exit_code != 0) return Fail("GIT_FAILED", "git " + words[1] + ": " + FirstLine(git.errors));
     return Trimmed(std::move(git.output));
   }
   Result<std::string> Resolve(const std::string& revision) const {
-    if (revision.empty() || revision.starts_with('-')) return Fail("GIT_REVISION_UNKNOWN", "expected a revision, found " + (revision.empty() ? "nothing" : revision));
+    if (revision.empty() || revision.starts_with('-'))
+      return Fail("GIT_REVISION_UNKNOWN", "expected a revision, found " + (revision.empty() ? "nothing" : revision));
     auto full = Run({"rev-parse", "--verify", "--quiet", revision + "^{commit}"});
     if (!full) return Fail("GIT_REVISION_UNKNOWN", "expected a commit, found " + PrintableUtf8(revision));
     return full;
   }
-  std::string Subject(const std::string& revision) const { return PrintableUtf8(Run({"show", "-s", "--format=%s", revision}).value_or("")); }
+  std::string Subject(const std::string& revision) const {
+    return PrintableUtf8(Run({"show", "-s", "--format=%s", revision}).value_or(""));
+  }
 
  private:
   fs::path directory_;
@@ -55,7 +63,8 @@ class Git {
 // The clone and what is known of its revisions.
 class Bench {
  public:
-  Bench(const BisectOptions& options, fs::path repository, fs::path work) : options_(options), repository_(std::move(repository)), work_(std::move(work)) {}
+  Bench(const BisectOptions& options, fs::path repository, fs::path work)
+      : options_(options), repository_(std::move(repository)), work_(std::move(work)) {}
 
   fs::path tree() const { return work_ / "tree"; }
 
@@ -69,7 +78,8 @@ class Bench {
     std::error_code error;
     if (!fs::exists(tree() / ".git", error)) {
       fs::remove_all(tree(), error);
-      LOCKSTEP_TRY(Git(work_).Run({"clone", "--quiet", "--shared", "--no-checkout", "--", repository_.string(), tree().string()}));
+      LOCKSTEP_TRY(Git(work_).Run(
+          {"clone", "--quiet", "--shared", "--no-checkout", "--", repository_.string(), tree().string()}));
     }
     key_ = Sha256Hex(good + bad + options_.build_command + "\n" + options_.replay_command + "\n" + history_digest_);
     ReadState();
@@ -141,7 +151,10 @@ class Bench {
     for (const auto& [revision, tried] : verdicts_) {
       revisions.Set(revision, Json::MakeObject({{"verdict", RevisionVerdictName(tried.verdict)}, {"why", tried.why}}));
     }
-    return WriteFileAtomically(work_ / "state.json", PrettyJson(Json::MakeObject({{"format", "lockstep.bisect/1"}, {"key", key_}, {"revisions", std::move(revisions)}})));
+    return WriteFileAtomically(
+        work_ / "state.json",
+        PrettyJson(
+            Json::MakeObject({{"format", "lockstep.bisect/1"}, {"key", key_}, {"revisions", std::move(revisions)}})));
   }
 
   Result<ProgramResult> Shell(const std::string& command, int64_t timeout_ms) const {
@@ -149,7 +162,9 @@ class Bench {
     program.directory = tree().string();
     program.timeout_ms = timeout_ms;
     program.interrupt = options_.interrupt;
-    program.environment = {{"LOCKSTEP_HISTORY", history_.string()}, {"CCACHE_BASEDIR", tree().string()}, {"GIT_CEILING_DIRECTORIES", work_.string()}};
+    program.environment = {{"LOCKSTEP_HISTORY", history_.string()},
+                           {"CCACHE_BASEDIR", tree().string()},
+                           {"GIT_CEILING_DIRECTORIES", work_.string()}};
     return RunProgram({"sh", "-c", command}, program);
   }
 
@@ -160,21 +175,26 @@ class Bench {
     const auto keep = [&] { return WriteFileAtomically(work_ / "logs" / (tried->revision + ".log"), log); };
     if (!options_.build_command.empty()) {
       LOCKSTEP_ASSIGN(const ProgramResult build, Shell(options_.build_command, options_.build_timeout_ms));
-      log += "$ " + options_.build_command + "\n" + build.output + build.errors + "exit code " + std::to_string(build.exit_code) + "\n";
+      log += "$ " + options_.build_command + "\n" + build.output + build.errors + "exit code " +
+             std::to_string(build.exit_code) + "\n";
       if (build.timed_out || build.exit_code != 0) {
         tried->verdict = RevisionVerdict::kSkipped;
-        tried->why = build.timed_out ? "the build took too long" : "does not build (exit code " + std::to_string(build.exit_code) + ")";
+        tried->why = build.timed_out ? "the build took too long"
+                                     : "does not build (exit code " + std::to_string(build.exit_code) + ")";
         return keep();
       }
     }
     LOCKSTEP_ASSIGN(const ProgramResult replay, Shell(options_.replay_command, options_.replay_timeout_ms));
-    log += "$ " + options_.replay_command + "\n" + replay.output + replay.errors + "exit code " + std::to_string(replay.exit_code) + "\n";
+    log += "$ " + options_.replay_command + "\n" + replay.output + replay.errors + "exit code " +
+           std::to_string(replay.exit_code) + "\n";
     tried->verdict = replay.exit_code == 0 ? RevisionVerdict::kGood : RevisionVerdict::kBad;
     // A program that crashes or hangs on the history is a program that does not replay it.
-    const bool cannot_tell = !replay.timed_out && replay.exit_code != 0 && replay.exit_code != 1 && replay.exit_code < 128;
+    const bool cannot_tell =
+        !replay.timed_out && replay.exit_code != 0 && replay.exit_code != 1 && replay.exit_code < 128;
     if (cannot_tell || replay.exit_code == 127 || replay.exit_code == 126) {
       tried->verdict = RevisionVerdict::kSkipped;
-      tried->why = "its replay cannot tell (exit code " + std::to_string(replay.exit_code) + "): " + FirstLine(replay.errors).substr(0, 160);
+      tried->why = "its replay cannot tell (exit code " + std::to_string(replay.exit_code) +
+                   "): " + FirstLine(replay.errors).substr(0, 160);
     }
     return keep();
   }
@@ -190,7 +210,8 @@ class Bench {
 
 class Search {
  public:
-  Search(const BisectOptions& options, Bench* bench, const Git& git, BisectReport* report) : options_(options), bench_(bench), git_(git), report_(report) {}
+  Search(const BisectOptions& options, Bench* bench, const Git& git, BisectReport* report)
+      : options_(options), bench_(bench), git_(git), report_(report) {}
 
   Status Run() {
     LOCKSTEP_ASSIGN(const auto ends_bad, Try(report_->bad));
@@ -202,13 +223,17 @@ class Search {
     LOCKSTEP_ASSIGN(const auto ends_good, Try(report_->good));
     if (ends_good == RevisionVerdict::kSkipped) return CannotTell(report_->good);
     if (ends_good == RevisionVerdict::kBad) {
-      return Fail("BISECT_GOOD_DIVERGES", report_->good.substr(0, 12) + ": expected a revision that is in step with the history, found a divergence; name an older one");
+      return Fail("BISECT_GOOD_DIVERGES",
+                  report_->good.substr(0, 12) +
+                      ": expected a revision that is in step with the history, found a divergence; name an older one");
     }
     std::vector<std::string> goods = {report_->good};
     std::string bad = report_->bad;
     while (true) {
       LOCKSTEP_ASSIGN(const std::vector<std::string> left, Candidates(goods, bad));
-      const auto next = std::find_if(left.begin(), left.end(), [&](const std::string& revision) { return revision != bad && !skipped_.contains(revision); });
+      const auto next = std::find_if(left.begin(), left.end(), [&](const std::string& revision) {
+        return revision != bad && !skipped_.contains(revision);
+      });
       if (next == left.end()) {
         report_->suspects = left;
         return Describe();
@@ -225,13 +250,16 @@ class Search {
   Result<RevisionVerdict> Try(const std::string& revision) {
     if (options_.progress) options_.progress("trying " + revision.substr(0, 12) + " " + git_.Subject(revision));
     LOCKSTEP_ASSIGN(TriedRevision tried, bench_->Try(revision));
-    if (options_.progress) options_.progress(revision.substr(0, 12) + " is " + std::string(RevisionVerdictName(tried.verdict)) + (tried.why.empty() ? "" : ": " + tried.why));
+    if (options_.progress)
+      options_.progress(revision.substr(0, 12) + " is " + std::string(RevisionVerdictName(tried.verdict)) +
+                        (tried.why.empty() ? "" : ": " + tried.why));
     report_->tried.push_back(tried);
     return tried.verdict;
   }
 
   Status CannotTell(const std::string& revision) const {
-    return Fail("BISECT_NOTHING_BUILDS", revision.substr(0, 12) + ": " + report_->tried.back().why + "; see " + (report_->work / "logs" / (revision + ".log")).string());
+    return Fail("BISECT_NOTHING_BUILDS", revision.substr(0, 12) + ": " + report_->tried.back().why + "; see " +
+                                             (report_->work / "logs" / (revision + ".log")).string());
   }
 
   // Reachable from the bad one and from none of the good: what halves them best first.
@@ -249,9 +277,11 @@ class Search {
     const std::string& revision = report_->suspects.front();
     report_->subject = git_.Subject(revision);
     LOCKSTEP_ASSIGN(report_->author_date, git_.Run({"show", "-s", "--format=%aI", revision}));
-    LOCKSTEP_ASSIGN(const std::string files, git_.Run({"diff-tree", "--no-commit-id", "--name-only", "-r", "--root", "-m", revision}));
+    LOCKSTEP_ASSIGN(const std::string files,
+                    git_.Run({"diff-tree", "--no-commit-id", "--name-only", "-r", "--root", "-m", revision}));
     for (const std::string& file : LinesOf(files)) {
-      if (std::find(report_->files.begin(), report_->files.end(), PrintableUtf8(file)) == report_->files.end()) report_->files.push_back(PrintableUtf8(file));
+      if (std::find(report_->files.begin(), report_->files.end(), PrintableUtf8(file)) == report_->files.end())
+        report_->files.push_back(PrintableUtf8(file));
     }
     return {};
   }
@@ -264,8 +294,10 @@ class Search {
 };
 
 fs::path CacheFolder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') return fs::path(cache) / "lockstep";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return fs::path(home) / ".cache" / "lockstep";
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/')
+    return fs::path(cache) / "lockstep";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/')
+    return fs::path(home) / ".cache" / "lockstep";
   return fs::temp_directory_path() / "lockstep";
 }
 
@@ -284,10 +316,13 @@ Result<BisectReport> Bisect(const BisectOptions& options) {
   LOCKSTEP_ASSIGN(report.good, git.Resolve(options.good));
   LOCKSTEP_ASSIGN(report.bad, git.Resolve(options.bad));
   if (!git.Run({"merge-base", "--is-ancestor", report.good, report.bad})) {
-    return Fail("GIT_NO_PATH", "expected " + PrintableUtf8(options.good) + " to be an ancestor of " + PrintableUtf8(options.bad) + ", found that it is not");
+    return Fail("GIT_NO_PATH", "expected " + PrintableUtf8(options.good) + " to be an ancestor of " +
+                                   PrintableUtf8(options.bad) + ", found that it is not");
   }
   std::error_code error;
-  const std::string name = Sha256Hex(repository.string() + "\n" + fs::absolute(options.history, error).string() + "\n" + report.good + report.bad).substr(0, 16);
+  const std::string name = Sha256Hex(repository.string() + "\n" + fs::absolute(options.history, error).string() + "\n" +
+                                     report.good + report.bad)
+                               .substr(0, 16);
   report.work = options.work.empty() ? CacheFolder() / "bisect" / name : fs::absolute(options.work, error);
   LOCKSTEP_TRY(CreateDirectories(report.work));
   Bench bench(options, repository, report.work);
@@ -299,16 +334,26 @@ Result<BisectReport> Bisect(const BisectOptions& options) {
 Json ToJson(const BisectReport& report) {
   Json tried = Json::MakeArray(), suspects = Json::MakeArray(), files = Json::MakeArray();
   for (const TriedRevision& revision : report.tried) {
-    Json entry = Json::MakeObject({{"revision", revision.revision}, {"subject", revision.subject}, {"verdict", RevisionVerdictName(revision.verdict)}, {"known", revision.known}});
+    Json entry = Json::MakeObject({{"revision", revision.revision},
+                                   {"subject", revision.subject},
+                                   {"verdict", RevisionVerdictName(revision.verdict)},
+                                   {"known", revision.known}});
     if (!revision.why.empty()) entry.Set("why", PrintableUtf8(revision.why));
     tried.Push(std::move(entry));
   }
   for (const std::string& revision : report.suspects) suspects.Push(revision);
   for (const std::string& file : report.files) files.Push(file);
-  Json json = Json::MakeObject({{"format", "lockstep.bisect/1"}, {"good", report.good}, {"bad", report.bad}, {"tried", std::move(tried)},
-                                {"verdict", report.bad_in_step ? "IN_STEP" : report.suspects.size() == 1 ? "FOUND" : "AMBIGUOUS"},
-                                {"suspects", std::move(suspects)}, {"work", report.work.string()}});
-  if (report.suspects.size() == 1) json.Set("subject", report.subject).Set("authorDate", report.author_date).Set("files", std::move(files));
+  Json json = Json::MakeObject({{"format", "lockstep.bisect/1"},
+                                {"good", report.good},
+                                {"bad", report.bad},
+                                {"tried", std::move(tried)},
+                                {"verdict", report.bad_in_step            ? "IN_STEP"
+                                            : report.suspects.size() == 1 ? "FOUND"
+                                                                          : "AMBIGUOUS"},
+                                {"suspects", std::move(suspects)},
+                                {"work", report.work.string()}});
+  if (report.suspects.size() == 1)
+    json.Set("subject", report.subject).Set("authorDate", report.author_date).Set("files", std::move(files));
   return json;
 }
 
@@ -318,19 +363,24 @@ std::string RenderBisect(const BisectReport& report, const std::string& history,
   for (const TriedRevision& revision : report.tried) {
     std::string verdict(RevisionVerdictName(revision.verdict));
     verdict.resize(8, ' ');
-    text += verdict + revision.revision.substr(0, 12) + " " + revision.subject + (revision.why.empty() ? "" : " (" + PrintableUtf8(revision.why) + ")") + (revision.known ? " (known)" : "") + "\n";
+    text += verdict + revision.revision.substr(0, 12) + " " + revision.subject +
+            (revision.why.empty() ? "" : " (" + PrintableUtf8(revision.why) + ")") +
+            (revision.known ? " (known)" : "") + "\n";
   }
-  if (report.bad_in_step) return text + "\n" + report.bad.substr(0, 12) + " is in step with " + history + ": there is nothing to find\n";
+  if (report.bad_in_step)
+    return text + "\n" + report.bad.substr(0, 12) + " is in step with " + history + ": there is nothing to find\n";
   if (report.suspects.size() != 1) {
     text += "\nrevisions that cannot be tried lie in between; it is one of\n";
     for (const std::string& revision : report.suspects) text += "  " + revision + "\n";
     return text;
   }
   const std::string& revision = report.suspects.front();
-  text += "\n" + bold(revision) + " is the first that is not in step\n  " + report.author_date + " " + report.subject + "\n";
+  text += "\n" + bold(revision) + " is the first that is not in step\n  " + report.author_date + " " + report.subject +
+          "\n";
   for (size_t i = 0; i < report.files.size() && i < 20; ++i) text += "  " + report.files[i] + "\n";
   if (report.files.size() > 20) text += "  and " + std::to_string(report.files.size() - 20) + " more\n";
-  return text + "\nwhy: lockstep trace " + history + " --changed-since " + revision.substr(0, 12) + "^   (with the program of that revision)\n";
+  return text + "\nwhy: lockstep trace " + history + " --changed-since " + revision.substr(0, 12) +
+         "^   (with the program of that revision)\n";
 }
 
 }  // namespace lockstep::replay

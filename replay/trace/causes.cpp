@@ -38,36 +38,100 @@ struct HazardRow {
   std::string_view cause;
 };
 constexpr HazardRow kHazards[] = {
-    {"system_clock", "time"},         {"steady_clock", "time"},          {"high_resolution_clock", "time"}, {"std::time(", "time"},
-    {"gettimeofday", "time"},         {"clock_gettime", "time"},         {"localtime", "environment"},      {"time(nullptr)", "time"},
-    {"random_device", "random"},      {"rand()", "random"},              {"mt19937", "random"},             {"getrandom", "random"},
-    {"unordered_", "unordered-iteration"}, {"std::hash", "unordered-iteration"}, {"reinterpret_cast<uintptr_t>", "undefined-behavior"},
-    {"getenv", "environment"},        {"setlocale", "environment"},      {"std::locale", "environment"},    {"gethostname", "environment"},
-    {"getpid", "environment"},        {"this_thread::get_id", "environment"}, {"std::thread", "environment"}, {"std::jthread", "environment"},
-    {"thread_local", "environment"},  {"std::atomic", "environment"},    {"static int", "environment"},     {"static std::", "environment"},
-    {"ifstream", "external-result"},  {"fopen", "external-result"},      {"std::set<const ", "undefined-behavior"},
+    {"system_clock", "time"},
+    {"steady_clock", "time"},
+    {"high_resolution_clock", "time"},
+    {"std::time(", "time"},
+    {"gettimeofday", "time"},
+    {"clock_gettime", "time"},
+    {"localtime", "environment"},
+    {"time(nullptr)", "time"},
+    {"random_device", "random"},
+    {"rand()", "random"},
+    {"mt19937", "random"},
+    {"getrandom", "random"},
+    {"unordered_", "unordered-iteration"},
+    {"std::hash", "unordered-iteration"},
+    {"reinterpret_cast<uintptr_t>", "undefined-behavior"},
+    {"getenv", "environment"},
+    {"setlocale", "environment"},
+    {"std::locale", "environment"},
+    {"gethostname", "environment"},
+    {"getpid", "environment"},
+    {"this_thread::get_id", "environment"},
+    {"std::thread", "environment"},
+    {"std::jthread", "environment"},
+    {"thread_local", "environment"},
+    {"std::atomic", "environment"},
+    {"static int", "environment"},
+    {"static std::", "environment"},
+    {"ifstream", "external-result"},
+    {"fopen", "external-result"},
+    {"std::set<const ", "undefined-behavior"},
 };
 // Families of the analyzer's checks (spec 07 section 4), by the beginning of what follows `determinism-`.
 constexpr HazardRow kChecks[] = {
-    {"wall-clock", "time"},          {"monotonic-clock", "time"},     {"time-zone", "environment"},     {"blocking-sleep", "time"},
-    {"build-stamp", "environment"},  {"entropy-source", "random"},    {"c-random", "random"},           {"engine-seed", "random"},
-    {"std-distribution", "random"},  {"uuid-generation", "random"},   {"process-identity", "environment"}, {"unordered", "unordered-iteration"},
-    {"container-mutation", "unordered-iteration"}, {"pointer", "undefined-behavior"}, {"std-hash", "unordered-iteration"},
-    {"owner-order", "undefined-behavior"}, {"unstable-sort", "unordered-iteration"}, {"comparator", "unordered-iteration"},
-    {"uninitialized", "undefined-behavior"}, {"padding", "undefined-behavior"}, {"undefined", "undefined-behavior"}, {"dangling", "undefined-behavior"},
-    {"unsequenced", "undefined-behavior"}, {"env", "environment"}, {"runtime-config", "environment"}, {"locale", "environment"}, {"hardware", "environment"},
-    {"thread", "environment"}, {"atomic", "environment"}, {"mutable-global", "environment"}, {"function-static", "environment"}, {"file-io", "external-result"},
-    {"network-io", "external-result"}, {"database-io", "external-result"}, {"directory-order", "unordered-iteration"}, {"float", "environment"}, {"libm", "environment"},
+    {"wall-clock", "time"},
+    {"monotonic-clock", "time"},
+    {"time-zone", "environment"},
+    {"blocking-sleep", "time"},
+    {"build-stamp", "environment"},
+    {"entropy-source", "random"},
+    {"c-random", "random"},
+    {"engine-seed", "random"},
+    {"std-distribution", "random"},
+    {"uuid-generation", "random"},
+    {"process-identity", "environment"},
+    {"unordered", "unordered-iteration"},
+    {"container-mutation", "unordered-iteration"},
+    {"pointer", "undefined-behavior"},
+    {"std-hash", "unordered-iteration"},
+    {"owner-order", "undefined-behavior"},
+    {"unstable-sort", "unordered-iteration"},
+    {"comparator", "unordered-iteration"},
+    {"uninitialized", "undefined-behavior"},
+    {"padding", "undefined-behavior"},
+    {"undefined", "undefined-behavior"},
+    {"dangling", "undefined-behavior"},
+    {"unsequenced", "undefined-behavior"},
+    {"env", "environment"},
+    {"runtime-config", "environment"},
+    {"locale", "environment"},
+    {"hardware", "environment"},
+    {"thread", "environment"},
+    {"atomic", "environment"},
+    {"mutable-global", "environment"},
+    {"function-static", "environment"},
+    {"file-io", "external-result"},
+    {"network-io", "external-result"},
+    {"database-io", "external-result"},
+    {"directory-order", "unordered-iteration"},
+    {"float", "environment"},
+    {"libm", "environment"},
 };
 
 // Attributes whose name in the code is not that of the protocol.
 constexpr std::pair<std::string_view, std::string_view> kFieldWords[] = {
-    {"maximumAttempts", "max_attempts"},          {"initialInterval", "initial_interval_ms"}, {"maximumInterval", "max_interval_ms"},
-    {"backoffCoefficient", "backoff_coefficient"}, {"nonRetryableErrorTypes", "non_retryable"}, {"scheduleToCloseTimeout", "schedule_to_close_ms"},
-    {"startToCloseTimeout", "start_to_close_ms"}, {"scheduleToStartTimeout", "schedule_to_start_ms"}, {"heartbeatTimeout", "heartbeat_ms"},
-    {"taskQueue", "task_queue"},                  {"activityId", "activity_id"},              {"workflowTaskQueue", "task_queue"},
-    {"engineAttemptId", "engine_attempt_id"},     {"logicalAttemptId", "logical_attempt_id"}, {"startedAt", "started_at"},
-    {"completedAt", "completed_at"},              {"errorCode", "error_code"},                {"reasonCode", "reason_code"},
+    {"maximumAttempts", "max_attempts"},
+    {"initialInterval", "initial_interval_ms"},
+    {"maximumInterval", "max_interval_ms"},
+    {"backoffCoefficient", "backoff_coefficient"},
+    {"nonRetryableErrorTypes", "non_retryable"},
+    {"scheduleToCloseTimeout", "schedule_to_close_ms"},
+    {"startToCloseTimeout", "start_to_close_ms"},
+    {"scheduleToStartTimeout", "schedule_to_start_ms"},
+    {"heartbeatTimeout", "heartbeat_ms"},
+    {"startToFireTimeout", "deadline"},
+    {"startToFireTimeout", "timeout_ms"},
+    {"taskQueue", "task_queue"},
+    {"activityId", "activity_id"},
+    {"workflowTaskQueue", "task_queue"},
+    {"engineAttemptId", "engine_attempt_id"},
+    {"logicalAttemptId", "logical_attempt_id"},
+    {"startedAt", "started_at"},
+    {"completedAt", "completed_at"},
+    {"errorCode", "error_code"},
+    {"reasonCode", "reason_code"},
 };
 
 bool Is(const Divergence& divergence, std::initializer_list<DivergenceKind> kinds) {
@@ -77,7 +141,8 @@ bool Is(const Divergence& divergence, std::initializer_list<DivergenceKind> kind
 // What the actual side of the divergences says; where it was raised is no part of it.
 std::string ActualOf(const ProbeResult& probe) {
   std::string text;
-  for (const Divergence& divergence : probe.divergences) text += divergence.command + "\x1f" + divergence.field + "\x1f" + divergence.actual + "\x1e";
+  for (const Divergence& divergence : probe.divergences)
+    text += divergence.command + "\x1f" + divergence.field + "\x1f" + divergence.actual + "\x1e";
   return text + probe.actual_digest;
 }
 
@@ -89,12 +154,14 @@ std::vector<int64_t> TimesIn(const std::string& text) {
     size_t end = i;
     while (end < text.size() && text[end] != 'Z' && end - i < 31) ++end;
     if (end >= text.size()) continue;
-    if (const auto time = ParseRfc3339(std::string_view(text).substr(i, end + 1 - i))) times.push_back(time->seconds * 1000 + time->nanos / 1'000'000);
+    if (const auto time = ParseRfc3339(std::string_view(text).substr(i, end + 1 - i)))
+      times.push_back(time->seconds * 1000 + time->nanos / 1'000'000);
   }
   for (size_t i = 0; i < text.size();) {
     size_t end = i;
     while (end < text.size() && IsAsciiDigit(text[end])) ++end;
-    const auto number = end - i >= 10 && end - i <= 19 ? ParseInt64(std::string_view(text).substr(i, end - i)) : std::nullopt;
+    const auto number =
+        end - i >= 10 && end - i <= 19 ? ParseInt64(std::string_view(text).substr(i, end - i)) : std::nullopt;
     for (const int64_t scale : {1000, 1, -1000, -1'000'000}) {
       if (!number) break;
       const int64_t millis = scale > 0 ? (*number < INT64_MAX / 1000 ? *number * scale : 0) : *number / -scale;
@@ -109,10 +176,14 @@ bool LooksLikeUuid(const std::string& text) {
   int run = 0, dashes = 0;
   for (const char c : text) {
     const bool hex = IsAsciiDigit(c) || (c >= 'a' && c <= 'f');
-    if (hex) ++run;
-    else if (c == '-' && run >= 4) ++dashes, run = 0;
-    else if (dashes >= 4) break;
-    else dashes = run = 0;
+    if (hex)
+      ++run;
+    else if (c == '-' && run >= 4)
+      ++dashes, run = 0;
+    else if (dashes >= 4)
+      break;
+    else
+      dashes = run = 0;
   }
   return dashes >= 4;
 }
@@ -140,6 +211,16 @@ class Ranker {
     files_ = tree_->Neighbours(files);
     distances_ = CallDistances(tree_, files_, starts_, 4);
     stack_distances_ = CallDistances(tree_, files_, stack_, 4);
+    // Those who led to the command are as near as those it calls.
+    if (facts_.first.where.known()) path_ = CallPath(tree_, files_, stack_, facts_.first.where);
+    for (size_t i = 0; i < path_.size(); ++i) {
+      if (const FunctionText* caller = tree_->FunctionAt(path_[i].file, path_[i].line)) {
+        const std::string key = caller->file + ":" + std::to_string(caller->first);
+        const int distance = static_cast<int>(i) + 1;
+        const auto [entry, fresh] = distances_.emplace(key, distance);
+        if (!fresh) entry->second = std::min(entry->second, distance);
+      }
+    }
   }
 
   std::vector<Cause> Rank() {
@@ -166,8 +247,14 @@ class Ranker {
     return distance;
   }
 
-  void Add(std::string_view cause, double confidence, std::string evidence, SourceLine where = {}, int change = -1, std::string finding = {}) {
-    causes_.push_back({std::string(cause), std::clamp(confidence, 0.01, 0.99), {std::move(evidence)}, std::move(where), std::move(finding), change});
+  void Add(std::string_view cause, double confidence, std::string evidence, SourceLine where = {}, int change = -1,
+           std::string finding = {}) {
+    causes_.push_back({std::string(cause),
+                       std::clamp(confidence, 0.01, 0.99),
+                       {std::move(evidence)},
+                       std::move(where),
+                       std::move(finding),
+                       change});
   }
   SourceLine Best() const { return lines_.empty() ? facts_.first.where : lines_.front().where; }
   int BestChange() const { return lines_.empty() ? -1 : lines_.front().change; }
@@ -177,23 +264,40 @@ class Ranker {
     CollectChanges();
     CollectFieldWords();
     const Divergence& first = facts_.first;
-    if (facts_.bad != nullptr && facts_.bad->where.known()) lines_.push_back({facts_.bad->where, 0.9, "the last line known before it", -1});
+    if (facts_.bad != nullptr && facts_.bad->where.known())
+      lines_.push_back({facts_.bad->where, 0.9, "the last line known before it", -1});
     if (first.where.known()) {
       const bool missing = Is(first, {DivergenceKind::kMissingCommand});
-      lines_.push_back({first.where, missing ? 0.45 : 0.7, missing ? "the last command before the missing one" : "issues the command", -1});
+      lines_.push_back({first.where, missing ? 0.45 : 0.7,
+                        missing ? "the last command before the missing one" : "issues the command", -1});
     }
     if (first.recorded_where.known() && !(first.recorded_where == first.where)) {
-      lines_.push_back({first.recorded_where, Is(first, {DivergenceKind::kMissingCommand}) ? 0.5 : 0.3, "issued it when it was recorded", -1});
+      lines_.push_back({first.recorded_where, Is(first, {DivergenceKind::kMissingCommand}) ? 0.5 : 0.3,
+                        "issued it when it was recorded", -1});
+    }
+    // What was issued, or not, or in another order, was decided by those who led there.
+    if (!Is(first, {DivergenceKind::kFieldChanged, DivergenceKind::kEventChanged, DivergenceKind::kSnapshotChanged}) &&
+        first.where.known()) {
+      double score = 0.6;
+      for (const SourceLine& call : path_) {
+        lines_.push_back({call, score, "leads to the command", -1});
+        score -= 0.04;
+      }
     }
     if (Is(first, {DivergenceKind::kMissingCommand, DivergenceKind::kOtherTask})) {
       for (const AwaitView& view : facts_.awaits) {
-        if (!view.stack.empty()) lines_.push_back({view.stack.front(), view.main ? 0.55 : 0.35, "the code waits here instead, for " + view.waits_for, -1});
+        if (!view.stack.empty())
+          lines_.push_back(
+              {view.stack.front(), view.main ? 0.55 : 0.35, "the code waits here instead, for " + view.waits_for, -1});
       }
     }
-    std::stable_sort(lines_.begin(), lines_.end(), [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+    std::stable_sort(lines_.begin(), lines_.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
     std::vector<Candidate> unique;
     for (Candidate& line : lines_) {
-      const bool seen = std::any_of(unique.begin(), unique.end(), [&](const Candidate& other) { return other.where.file == line.where.file && other.where.line == line.where.line; });
+      const bool seen = std::any_of(unique.begin(), unique.end(), [&](const Candidate& other) {
+        return other.where.file == line.where.file && other.where.line == line.where.line;
+      });
       if (!seen) unique.push_back(std::move(line));
     }
     lines_ = std::move(unique);
@@ -202,7 +306,8 @@ class Ranker {
   void CollectChanges() {
     for (size_t i = 0; i < facts_.changes.size(); ++i) {
       const Hunk& hunk = facts_.changes[i];
-      const bool source = hunk.file.ends_with(".cpp") || hunk.file.ends_with(".h") || hunk.file.ends_with(".cc") || hunk.file.ends_with(".hpp");
+      const bool source = hunk.file.ends_with(".cpp") || hunk.file.ends_with(".h") || hunk.file.ends_with(".cc") ||
+                          hunk.file.ends_with(".hpp");
       if (!source || hunk.file.ends_with("_test.cpp")) continue;
       // The first changed line that says something.
       uint32_t line = hunk.new_start;
@@ -218,8 +323,11 @@ class Ranker {
         if (start.file == hunk.file && apart >= 0 && apart <= static_cast<int64_t>(hunk.new_lines.size())) score = 0.98;
       }
       const FunctionText* function = tree_->FunctionAt(hunk.file, line);
-      lines_.push_back({{hunk.file, line, function != nullptr ? function->name : std::string()}, score,
-                        distance == 0 ? "changed, in the function of the command" : distance < 9 ? "changed, " + std::to_string(distance) + " calls from the command" : "changed",
+      lines_.push_back({{hunk.file, line, function != nullptr ? function->name : std::string()},
+                        score,
+                        distance == 0  ? "changed, in the function of the command"
+                        : distance < 9 ? "changed, " + std::to_string(distance) + " calls from the command"
+                                       : "changed",
                         static_cast<int>(i)});
     }
   }
@@ -234,7 +342,8 @@ class Ranker {
         if (protocol == leaf) words.emplace_back(code);
       }
     };
-    for (const JsonDifference& field : facts_.fields) add(std::string_view(field.pointer).substr(field.pointer.rfind('/') + 1));
+    for (const JsonDifference& field : facts_.fields)
+      add(std::string_view(field.pointer).substr(field.pointer.rfind('/') + 1));
     const std::string& field = facts_.first.field;
     add(field.substr(field.rfind('.') == std::string::npos ? 0 : field.rfind('.') + 1));
     return words;
@@ -252,7 +361,10 @@ class Ranker {
           if (distance >= best) continue;
           best = distance;
           const FunctionText* function = tree_->FunctionAt(file, i);
-          found = Candidate{{file, i, function != nullptr ? function->name : std::string()}, 0.8 - 0.06 * distance, "names what differs (" + word + ")", -1};
+          found = Candidate{{file, i, function != nullptr ? function->name : std::string()},
+                            0.8 - 0.06 * distance,
+                            "names what differs (" + word + ")",
+                            -1};
         }
       }
       if (found) lines_.push_back(std::move(*found));
@@ -263,25 +375,36 @@ class Ranker {
   void Measure() {
     if (facts_.bad == nullptr) return;
     if (facts_.bad->signal != 0) {
-      Add("undefined-behavior", 0.97, "the code crashed with signal " + std::to_string(facts_.bad->signal), facts_.bad->where);
+      Add("undefined-behavior", 0.97, "the code crashed with signal " + std::to_string(facts_.bad->signal),
+          facts_.bad->where);
       return;
     }
     const std::string base = ActualOf(*facts_.bad);
-    const auto differs = [&](const ProbeResult* probe) { return probe != nullptr && (probe->signal != 0 || ActualOf(*probe) != base); };
+    const auto differs = [&](const ProbeResult* probe) {
+      return probe != nullptr && (probe->signal != 0 || ActualOf(*probe) != base);
+    };
     varies_ = differs(facts_.again);
     const bool near_now = NearNow();
     if (varies_ && near_now) {
-      Add("time", 0.97, "a second later the same replay gives another value, and it is the time of this machine", Best(), BestChange());
+      Add("time", 0.97, "a second later the same replay gives another value, and it is the time of this machine",
+          Best(), BestChange());
     } else if (varies_) {
-      Add("random", 0.9, "the same replay gives another value each time: " + facts_.first.actual.substr(0, 120), Best(), BestChange());
+      Add("random", 0.9, "the same replay gives another value each time: " + facts_.first.actual.substr(0, 120), Best(),
+          BestChange());
       Add("time", 0.6, "the same replay gives another value a second later", Best(), BestChange());
     } else if (near_now) {
-      Add("time", 0.93, "the value is the time of this machine, not of the recorded run: " + facts_.first.actual.substr(0, 80), Best(), BestChange());
+      Add("time", 0.93,
+          "the value is the time of this machine, not of the recorded run: " + facts_.first.actual.substr(0, 80),
+          Best(), BestChange());
     }
     // What varies by itself says nothing about what makes it vary.
     if (varies_) return;
-    if (differs(facts_.environment)) Add("environment", 0.95, "with another time zone, locale and other variables the replay gives another value", Best(), BestChange());
-    if (differs(facts_.memory)) Add("undefined-behavior", 0.94, "with fresh memory filled with a pattern the replay gives another value", Best(), BestChange());
+    if (differs(facts_.environment))
+      Add("environment", 0.95, "with another time zone, locale and other variables the replay gives another value",
+          Best(), BestChange());
+    if (differs(facts_.memory))
+      Add("undefined-behavior", 0.94, "with fresh memory filled with a pattern the replay gives another value", Best(),
+          BestChange());
   }
 
   bool NearNow() const {
@@ -296,27 +419,35 @@ class Ranker {
 
   // --- what differs
   void RuleOrder() {
-    const bool order = std::any_of(facts_.all.begin(), facts_.all.end(), [](const Divergence& d) { return d.kind == DivergenceKind::kOrderChanged; });
+    const bool order = std::any_of(facts_.all.begin(), facts_.all.end(),
+                                   [](const Divergence& d) { return d.kind == DivergenceKind::kOrderChanged; });
     // Each side has the same commands of one task, or one command stands where its sibling was.
     if (order) Add("unordered-iteration", 0.62, "the same commands were issued in another order", Best(), BestChange());
   }
 
   void RuleNumbers() {
     const std::string& field = facts_.first.field;
-    const bool timeout = field.find("imeout") != std::string::npos || field.starts_with("retryPolicy") || facts_.first.grade == Grade::kDrift;
-    if (timeout) Add("timeout-change", 0.9, field + " was " + facts_.first.expected.substr(0, 60) + " and is " + facts_.first.actual.substr(0, 60), Best(), BestChange());
+    const bool timeout = field.find("imeout") != std::string::npos || field.starts_with("retryPolicy") ||
+                         facts_.first.grade == Grade::kDrift;
+    if (timeout)
+      Add("timeout-change", 0.9,
+          field + " was " + facts_.first.expected.substr(0, 60) + " and is " + facts_.first.actual.substr(0, 60),
+          Best(), BestChange());
   }
 
   void RuleRecord() {
     const Divergence& first = facts_.first;
     if (Is(first, {DivergenceKind::kUnknownReference})) {
-      Add("corrupt-record", facts_.changes.empty() ? 0.85 : 0.5, "an event closes something that was never opened", first.where);
+      Add("corrupt-record", facts_.changes.empty() ? 0.85 : 0.5, "an event closes something that was never opened",
+          first.where);
     }
-    if (facts_.plan_differs) Add("plan-or-input-change", 0.96, "the plan or input at hand is not the one the history names", first.where);
+    if (facts_.plan_differs)
+      Add("plan-or-input-change", 0.96, "the plan or input at hand is not the one the history names", first.where);
     if (LooksLikeUuid(first.actual) && LooksLikeUuid(first.expected)) {
       Add("random", varies_ ? 0.9 : 0.4, "a generated id differs", Best(), BestChange());
     }
-    if (first.field == "result" || first.field.starts_with("details")) Add("external-result", 0.25, "a recorded result differs from what the code makes of it", Best(), BestChange());
+    if (first.field == "result" || first.field.starts_with("details"))
+      Add("external-result", 0.25, "a recorded result differs from what the code makes of it", Best(), BestChange());
   }
 
   // The code does the same each time, and not what it did.
@@ -326,9 +457,11 @@ class Ranker {
     if (facts_.bad != nullptr && facts_.bad->signal != 0) base = 0.5;
     if (Is(first, {DivergenceKind::kVersionRange})) base = 0.98;
     if (facts_.changes_known && facts_.changes.empty()) base = std::min(base, 0.4);
-    if (lines_.empty()) Add("ungated-change", base * 0.8, "the code does the same each time, and not what was recorded", first.where);
+    if (lines_.empty())
+      Add("ungated-change", base * 0.8, "the code does the same each time, and not what was recorded", first.where);
     for (size_t i = 0; i < lines_.size() && i < 4; ++i) {
-      Add("ungated-change", base - 0.03 * static_cast<double>(i) + (lines_[i].change >= 0 ? 0.06 : 0), lines_[i].why, lines_[i].where, lines_[i].change);
+      Add("ungated-change", base - 0.03 * static_cast<double>(i) + (lines_[i].change >= 0 ? 0.06 : 0), lines_[i].why,
+          lines_[i].where, lines_[i].change);
     }
   }
 
@@ -347,41 +480,52 @@ class Ranker {
         const int distance = DistanceTo(file, function.first);
         if (distance > 2) continue;
         for (uint32_t line = function.first; line <= function.last; ++line) {
-          NoteHazard(file, line, (*tree_->Lines(file))[line - 1], 0.5 - 0.1 * distance, "near the command stands ", -1, &seen);
+          NoteHazard(file, line, (*tree_->Lines(file))[line - 1], 0.5 - 0.1 * distance, "near the command stands ", -1,
+                     &seen);
         }
       }
     }
   }
 
-  void NoteHazard(const std::string& file, uint32_t line, const std::string& text, double confidence, const char* what, int change, std::set<std::string>* seen) {
+  void NoteHazard(const std::string& file, uint32_t line, const std::string& text, double confidence, const char* what,
+                  int change, std::set<std::string>* seen) {
     for (const HazardRow& row : kHazards) {
-      if (text.find(row.text) == std::string::npos || !seen->insert(file + std::to_string(line) + std::string(row.cause)).second) continue;
+      if (text.find(row.text) == std::string::npos ||
+          !seen->insert(file + std::to_string(line) + std::string(row.cause)).second)
+        continue;
       const FunctionText* function = tree_->FunctionAt(file, line);
-      Add(row.cause, confidence, what + std::string(row.text), {file, line, function != nullptr ? function->name : std::string()}, change);
+      Add(row.cause, confidence, what + std::string(row.text),
+          {file, line, function != nullptr ? function->name : std::string()}, change);
     }
   }
 
   void RuleFindings() {
     for (const Finding& finding : facts_.findings) {
-      const std::string_view check = std::string_view(finding.id).starts_with("determinism-") ? std::string_view(finding.id).substr(12) : std::string_view(finding.id);
-      const auto row = std::find_if(std::begin(kChecks), std::end(kChecks), [&](const HazardRow& entry) { return check.starts_with(entry.text); });
+      const std::string_view check = std::string_view(finding.id).starts_with("determinism-")
+                                         ? std::string_view(finding.id).substr(12)
+                                         : std::string_view(finding.id);
+      const auto row = std::find_if(std::begin(kChecks), std::end(kChecks),
+                                    [&](const HazardRow& entry) { return check.starts_with(entry.text); });
       double confidence = 0;
       for (const SourceLine& step : finding.chain) {
         const int distance = DistanceTo(step.file, step.line);
         if (distance < 9) confidence = std::max(confidence, 0.9 - 0.05 * distance);
       }
       if (confidence == 0) continue;
-      Add(row == std::end(kChecks) ? "ungated-change" : row->cause, confidence, "analyzer: " + finding.message, finding.site(), -1, finding.id);
+      Add(row == std::end(kChecks) ? "ungated-change" : row->cause, confidence, "analyzer: " + finding.message,
+          finding.site(), -1, finding.id);
     }
   }
 
   // Entries of one cause and line become one, with all their evidence; each further reason adds to the confidence.
   std::vector<Cause> Merged() {
     std::vector<Cause> merged;
-    std::stable_sort(causes_.begin(), causes_.end(), [](const Cause& a, const Cause& b) { return a.confidence > b.confidence; });
+    std::stable_sort(causes_.begin(), causes_.end(),
+                     [](const Cause& a, const Cause& b) { return a.confidence > b.confidence; });
     for (Cause& cause : causes_) {
       const auto same = std::find_if(merged.begin(), merged.end(), [&](const Cause& other) {
-        return other.cause == cause.cause && other.where.file == cause.where.file && other.where.line == cause.where.line;
+        return other.cause == cause.cause && other.where.file == cause.where.file &&
+               other.where.line == cause.where.line;
       });
       if (same == merged.end()) {
         merged.push_back(std::move(cause));
@@ -392,7 +536,8 @@ class Ranker {
       if (same->finding.empty()) same->finding = cause.finding;
       if (same->change < 0) same->change = cause.change;
     }
-    std::stable_sort(merged.begin(), merged.end(), [](const Cause& a, const Cause& b) { return a.confidence > b.confidence; });
+    std::stable_sort(merged.begin(), merged.end(),
+                     [](const Cause& a, const Cause& b) { return a.confidence > b.confidence; });
     if (merged.size() > 8) merged.resize(8);
     return merged;
   }
@@ -400,6 +545,7 @@ class Ranker {
   const CauseFacts& facts_;
   SourceTree* tree_;
   std::vector<SourceLine> starts_, stack_;
+  std::vector<SourceLine> path_;  // calls that lead to the command, innermost first
   std::vector<std::string> files_;
   std::map<std::string, int> distances_, stack_distances_;
   std::vector<Candidate> lines_;
@@ -419,7 +565,8 @@ const std::vector<std::string_view>& CauseNames() {
 }
 
 std::string_view CauseMeaning(std::string_view cause) {
-  const auto row = std::find_if(std::begin(kCauses), std::end(kCauses), [&](const NameRow& entry) { return entry.cause == cause; });
+  const auto row =
+      std::find_if(std::begin(kCauses), std::end(kCauses), [&](const NameRow& entry) { return entry.cause == cause; });
   return row == std::end(kCauses) ? std::string_view() : row->meaning;
 }
 

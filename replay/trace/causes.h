@@ -1,6 +1,7 @@
-// Why a replay left its history: ranked causes, each with evidence and, where it can be told, the line (spec 07, section 7).
-// The rules are a table over facts: what differs and how, whether it differs again under other conditions, what the source near the
-// command says, what changed since another revision, and what the analyzer found on the way to it.
+// Why a replay left its history: ranked causes, each with evidence and, where it can be told, the line (spec 07,
+// section 7). The rules are a table over facts: what differs and how, whether it differs again under other conditions,
+// what the source near the command says, what changed since another revision, and what the analyzer found on the way to
+// it.
 #pragma once
 
 #include <optional>
@@ -15,31 +16,31 @@
 namespace lockstep::replay {
 
 struct Cause {
-  std::string cause;       // one of CauseNames()
-  double confidence = 0;   // 0 to 1, for ranking
+  std::string cause;      // one of CauseNames()
+  double confidence = 0;  // 0 to 1, for ranking
   std::vector<std::string> evidence;
   workflow::SourceLine where;
-  std::string finding;     // id of the analyzer's finding behind it
-  int change = -1;         // index of the hunk behind it
+  std::string finding;  // id of the analyzer's finding behind it
+  int change = -1;      // index of the hunk behind it
 };
 
-// `ungated-change`, `unordered-iteration`, `time`, `random`, `external-result`, `timeout-change`, `plan-or-input-change`, `environment`,
-// `undefined-behavior`, `corrupt-record`.
+// `ungated-change`, `unordered-iteration`, `time`, `random`, `external-result`, `timeout-change`,
+// `plan-or-input-change`, `environment`, `undefined-behavior`, `corrupt-record`.
 const std::vector<std::string_view>& CauseNames();
 std::string_view CauseMeaning(std::string_view cause);
 
 struct CauseFacts {
   workflow::Divergence first;
-  std::vector<workflow::Divergence> all;      // of the same prefix
-  std::vector<JsonDifference> fields;         // between expected and actual
-  std::vector<AwaitView> awaits;              // where the code stood at the end of that task
+  std::vector<workflow::Divergence> all;  // of the same prefix
+  std::vector<JsonDifference> fields;     // between expected and actual
+  std::vector<AwaitView> awaits;          // where the code stood at the end of that task
   const ProbeResult* bad = nullptr;
-  const ProbeResult* again = nullptr;         // the same prefix under other conditions; nullptr: not tried
+  const ProbeResult* again = nullptr;  // the same prefix under other conditions; nullptr: not tried
   const ProbeResult* environment = nullptr;
   const ProbeResult* memory = nullptr;
-  bool plan_differs = false;                  // the record's plan or input is not the history's
-  int64_t now_ms = 0;                         // for telling the clock of this machine from recorded times
-  int64_t workflow_ms = 0;                    // time of the workflow task
+  bool plan_differs = false;  // the record's plan or input is not the history's
+  int64_t now_ms = 0;         // for telling the clock of this machine from recorded times
+  int64_t workflow_ms = 0;    // time of the workflow task
   std::vector<Hunk> changes;
   bool changes_known = false;
   std::vector<Finding> findings;

@@ -17,7 +17,9 @@ class CausesTest : public ::testing::Test {
  protected:
   CausesTest() : folder_(TemporaryDirectory::Create().value()), tree_({folder_.path()}) {
     EXPECT_TRUE(WriteFileAtomically(folder_.path() / "w.cpp",
-                                    "void Walk() {\n  Issue();\n}\n\nvoid Issue() {\n  wf::execute_activity(\"a\",\n      {{\"attempt\", n}});\n}\n\nvoid Far() {\n  x = 1;\n}\n").has_value());
+                                    "void Walk() {\n  Issue();\n}\n\nvoid Issue() {\n  wf::execute_activity(\"a\",\n   "
+                                    "   {{\"attempt\", n}});\n}\n\nvoid Far() {\n  x = 1;\n}\n")
+                    .has_value());
     facts_.first.kind = DivergenceKind::kFieldChanged;
     facts_.first.grade = Grade::kPayloadOnly;
     facts_.first.field = "input";
@@ -60,7 +62,8 @@ TEST_F(CausesTest, FieldName_LeadsToTheLineThatWritesIt) {
 }
 
 TEST_F(CausesTest, ChangedLine_NearTheCommand_IsFirst) {
-  facts_.changes = {{"w.cpp", 11, 11, {"  x = 0;"}, {"  x = 1;"}}, {"w.cpp", 7, 7, {"old"}, {"      {{\"attempt\", n}});"}}};
+  facts_.changes = {{"w.cpp", 11, 11, {"  x = 0;"}, {"  x = 1;"}},
+                    {"w.cpp", 7, 7, {"old"}, {"      {{\"attempt\", n}});"}}};
   facts_.changes_known = true;
   const auto causes = Rank();
   EXPECT_EQ(causes[0].cause, "ungated-change");
@@ -130,7 +133,8 @@ TEST_F(CausesTest, EventOfNothing_IsACorruptRecord) {
   facts_.first.kind = DivergenceKind::kUnknownReference;
   facts_.first.where = {};
   const auto causes = Rank();
-  EXPECT_TRUE(std::any_of(causes.begin(), causes.begin() + 1, [](const Cause& cause) { return cause.cause == "corrupt-record"; }));
+  EXPECT_TRUE(std::any_of(causes.begin(), causes.begin() + 1,
+                          [](const Cause& cause) { return cause.cause == "corrupt-record"; }));
 }
 
 TEST_F(CausesTest, AnotherPlan_IsFirst) {
@@ -141,7 +145,8 @@ TEST_F(CausesTest, AnotherPlan_IsFirst) {
 TEST_F(CausesTest, Finding_OnTheWayToTheCommand_Counts) {
   facts_.findings = {{"determinism-wall-clock", "reads the clock", {{"w.cpp", 1, "Walk"}, {"w.cpp", 7, "Issue"}}}};
   const auto causes = Rank();
-  const auto time = std::find_if(causes.begin(), causes.end(), [](const Cause& cause) { return cause.cause == "time"; });
+  const auto time =
+      std::find_if(causes.begin(), causes.end(), [](const Cause& cause) { return cause.cause == "time"; });
   ASSERT_NE(time, causes.end());
   EXPECT_EQ(time->finding, "determinism-wall-clock");
   EXPECT_EQ(time->where.line, 7u);

@@ -21,7 +21,8 @@ namespace {
 namespace pb = google::protobuf;
 
 // What an event has and no command.
-constexpr std::string_view kOfTheServer[] = {"workflow_task_completed_event_id", "new_execution_run_id", "namespace_id"};
+constexpr std::string_view kOfTheServer[] = {"workflow_task_completed_event_id", "new_execution_run_id",
+                                             "namespace_id"};
 
 Json MessageJson(const pb::Message& message);
 
@@ -30,22 +31,30 @@ Json ValueJson(const pb::Message& message, const pb::FieldDescriptor* field, int
   const bool repeated = index >= 0;
   switch (field->cpp_type()) {
     case pb::FieldDescriptor::CPPTYPE_INT32:
-      return static_cast<int64_t>(repeated ? reflection->GetRepeatedInt32(message, field, index) : reflection->GetInt32(message, field));
-    case pb::FieldDescriptor::CPPTYPE_INT64: return repeated ? reflection->GetRepeatedInt64(message, field, index) : reflection->GetInt64(message, field);
+      return static_cast<int64_t>(repeated ? reflection->GetRepeatedInt32(message, field, index)
+                                           : reflection->GetInt32(message, field));
+    case pb::FieldDescriptor::CPPTYPE_INT64:
+      return repeated ? reflection->GetRepeatedInt64(message, field, index) : reflection->GetInt64(message, field);
     case pb::FieldDescriptor::CPPTYPE_UINT32:
-      return static_cast<int64_t>(repeated ? reflection->GetRepeatedUInt32(message, field, index) : reflection->GetUInt32(message, field));
+      return static_cast<int64_t>(repeated ? reflection->GetRepeatedUInt32(message, field, index)
+                                           : reflection->GetUInt32(message, field));
     case pb::FieldDescriptor::CPPTYPE_UINT64:
-      return static_cast<int64_t>(repeated ? reflection->GetRepeatedUInt64(message, field, index) : reflection->GetUInt64(message, field));
+      return static_cast<int64_t>(repeated ? reflection->GetRepeatedUInt64(message, field, index)
+                                           : reflection->GetUInt64(message, field));
     case pb::FieldDescriptor::CPPTYPE_DOUBLE:
     case pb::FieldDescriptor::CPPTYPE_FLOAT: {
-      const double value = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_FLOAT
-                               ? (repeated ? reflection->GetRepeatedFloat(message, field, index) : reflection->GetFloat(message, field))
-                               : (repeated ? reflection->GetRepeatedDouble(message, field, index) : reflection->GetDouble(message, field));
+      const double value =
+          field->cpp_type() == pb::FieldDescriptor::CPPTYPE_FLOAT
+              ? (repeated ? reflection->GetRepeatedFloat(message, field, index) : reflection->GetFloat(message, field))
+              : (repeated ? reflection->GetRepeatedDouble(message, field, index)
+                          : reflection->GetDouble(message, field));
       return std::isfinite(value) ? Json(value) : Json(std::to_string(value));
     }
-    case pb::FieldDescriptor::CPPTYPE_BOOL: return repeated ? reflection->GetRepeatedBool(message, field, index) : reflection->GetBool(message, field);
+    case pb::FieldDescriptor::CPPTYPE_BOOL:
+      return repeated ? reflection->GetRepeatedBool(message, field, index) : reflection->GetBool(message, field);
     case pb::FieldDescriptor::CPPTYPE_ENUM: {
-      const auto* value = repeated ? reflection->GetRepeatedEnum(message, field, index) : reflection->GetEnum(message, field);
+      const auto* value =
+          repeated ? reflection->GetRepeatedEnum(message, field, index) : reflection->GetEnum(message, field);
       return value->name();
     }
     case pb::FieldDescriptor::CPPTYPE_STRING: {
@@ -55,7 +64,8 @@ Json ValueJson(const pb::Message& message, const pb::FieldDescriptor* field, int
       return field->type() == pb::FieldDescriptor::TYPE_BYTES ? Json(Base64Encode(text)) : Json(PrintableUtf8(text));
     }
     case pb::FieldDescriptor::CPPTYPE_MESSAGE:
-      return MessageJson(repeated ? reflection->GetRepeatedMessage(message, field, index) : reflection->GetMessage(message, field));
+      return MessageJson(repeated ? reflection->GetRepeatedMessage(message, field, index)
+                                  : reflection->GetMessage(message, field));
   }
   return {};
 }
@@ -64,7 +74,8 @@ Json PayloadJson(const temporal::api::common::v1::Payload& payload) {
   if (auto json = workflow::ReadJson(payload)) return *json;
   Json encoded = Json::MakeObject({{"data", Base64Encode(payload.data())}});
   const auto encoding = payload.metadata().find("encoding");
-  return encoded.Set("encoding", encoding == payload.metadata().end() ? std::string() : PrintableUtf8(encoding->second));
+  return encoded.Set("encoding",
+                     encoding == payload.metadata().end() ? std::string() : PrintableUtf8(encoding->second));
 }
 
 // Messages whose JSON is more than their fields.
@@ -100,19 +111,22 @@ Json MessageJson(const pb::Message& message) {
   message.GetReflection()->ListFields(message, &fields);
   for (const pb::FieldDescriptor* field : fields) {
     // The server says that a queue is no sticky one; a command need not.
-    if (field->name() == "kind" && message.GetDescriptor()->full_name() == "temporal.api.taskqueue.v1.TaskQueue") continue;
+    if (field->name() == "kind" && message.GetDescriptor()->full_name() == "temporal.api.taskqueue.v1.TaskQueue")
+      continue;
     if (std::find(std::begin(kOfTheServer), std::end(kOfTheServer), field->name()) != std::end(kOfTheServer)) continue;
     if (field->is_map()) {
       Json map = Json::MakeObject();
       for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
         const pb::Message& entry = message.GetReflection()->GetRepeatedMessage(message, field, i);
         const Json key = ValueJson(entry, field->message_type()->map_key(), -1);
-        map.Set(key.is_string() ? key.AsString() : CanonicalJson(key), ValueJson(entry, field->message_type()->map_value(), -1));
+        map.Set(key.is_string() ? key.AsString() : CanonicalJson(key),
+                ValueJson(entry, field->message_type()->map_value(), -1));
       }
       json.Set(field->json_name(), std::move(map));
     } else if (field->is_repeated()) {
       Json list = Json::MakeArray();
-      for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) list.Push(ValueJson(message, field, i));
+      for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i)
+        list.Push(ValueJson(message, field, i));
       json.Set(field->json_name(), std::move(list));
     } else {
       json.Set(field->json_name(), ValueJson(message, field, -1));
@@ -126,13 +140,16 @@ Json WithAttributes(const Message& message) {
   Json json = Json::MakeObject({{"command", PrintableUtf8(workflow::IdentityOf(message).ToString())}});
   const auto* oneof = Message::descriptor()->FindOneofByName("attributes");
   const auto* field = message.GetReflection()->GetOneofFieldDescriptor(message, oneof);
-  return json.Set("attributes", field == nullptr ? Json::MakeObject() : MessageJson(message.GetReflection()->GetMessage(message, field)));
+  return json.Set("attributes", field == nullptr ? Json::MakeObject()
+                                                 : MessageJson(message.GetReflection()->GetMessage(message, field)));
 }
 
 }  // namespace
 
 Json CommandJson(const temporal::api::command::v1::Command& command) { return WithAttributes(command); }
-Json CommandEventJson(const workflow::HistoryEvent& event) { return WithAttributes(event).Set("eventId", event.event_id()); }
+Json CommandEventJson(const workflow::HistoryEvent& event) {
+  return WithAttributes(event).Set("eventId", event.event_id());
+}
 
 std::string AttributePointer(std::string_view field) {
   std::string pointer;

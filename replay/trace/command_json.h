@@ -1,5 +1,5 @@
-// Commands and the events that record them as JSON with the same members, payloads decoded, so that two can be set side by side and
-// compared field by field. Members that only the server knows are left out.
+// Commands and the events that record them as JSON with the same members, payloads decoded, so that two can be set side
+// by side and compared field by field. Members that only the server knows are left out.
 #pragma once
 
 #include "engine-core/base/json.h"

@@ -29,7 +29,8 @@ TEST_F(DebugPointTest, EventIsSeenByTheTaskThatBeginsAfterIt_OrTheOneItLiesIn) {
   int64_t completed = 0, started = 0;
   for (const HistoryEvent& event : run_.history(0).events()) {
     if (event.has_activity_task_completed_event_attributes() && completed == 0) completed = event.event_id();
-    if (event.has_workflow_task_started_event_attributes() && completed != 0 && started == 0) started = event.event_id();
+    if (event.has_workflow_task_started_event_attributes() && completed != 0 && started == 0)
+      started = event.event_id();
   }
   EXPECT_EQ(At(completed).started_id, started);
   EXPECT_EQ(At(started).started_id, started);
@@ -53,7 +54,8 @@ TEST_F(DebugPointTest, TasksAreInARow_BackAndForward) {
 TEST_F(DebugPointTest, Scripts_StopInTheCode_AndKnowTheWayBack) {
   const DebugPoint point = At(At(1).next_id);
   const std::string gdb = DebuggerCommands(Debugger::kGdb, point, {"/bin/lock step", "/tmp/it's", "/tmp/script", true});
-  for (const char* part : {"tbreak lockstep_debug_stop\n", "define lockstep-back", "--under-debugger\nrun\n", "backtrace", "tbreak engine-core/interpreter/", "'/tmp/it'\\''s'"}) {
+  for (const char* part : {"tbreak lockstep_debug_stop\n", "define lockstep-back", "--under-debugger\nrun\n",
+                           "backtrace", "tbreak engine-core/interpreter/", "'/tmp/it'\\''s'"}) {
     EXPECT_THAT(gdb, HasSubstr(part));
   }
   const std::string lldb = DebuggerCommands(Debugger::kLldb, point, {"p", "h", "s", false});

@@ -9,9 +9,13 @@ namespace {
 
 constexpr uint32_t kContext = 3;
 
-std::string Call(const std::string& change_id) { return "wf::get_version(\"" + change_id + "\", wf::kDefaultVersion, 1)"; }
+std::string Call(const std::string& change_id) {
+  return "wf::get_version(\"" + change_id + "\", wf::kDefaultVersion, 1)";
+}
 
-std::string IndentOf(const std::string& line) { return line.substr(0, std::min(line.find_first_not_of(" \t"), line.size())); }
+std::string IndentOf(const std::string& line) {
+  return line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
+}
 
 std::string Trimmed(std::string_view text) {
   const size_t from = text.find_first_not_of(" \t");
@@ -26,8 +30,10 @@ bool Balanced(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (quote != 0) {
-      if (c == '\\') ++i;
-      else if (c == quote) quote = 0;
+      if (c == '\\')
+        ++i;
+      else if (c == quote)
+        quote = 0;
     } else if (c == '"' || (c == '\'' && (i == 0 || !IsAsciiDigit(text[i - 1])))) {
       quote = c;
     } else if (c == '(' || c == '[' || c == '{') {
@@ -54,7 +60,8 @@ bool WholeStatements(const std::vector<std::string>& lines) {
   const std::string last = Trimmed(lines.back());
   if (!last.ends_with(';') && !last.ends_with('}')) return false;
   const std::string first = Trimmed(lines.front());
-  for (const std::string_view word : {"const ", "auto ", "constexpr ", "static ", "int ", "int64_t ", "bool ", "std::", "Json ", "case ", "}", "else"}) {
+  for (const std::string_view word : {"const ", "auto ", "constexpr ", "static ", "int ", "int64_t ", "bool ",
+                                      "std::", "Json ", "case ", "}", "else"}) {
     if (first.starts_with(word) && !(word == "std::" && first.find('=') == std::string::npos)) return false;
   }
   return true;
@@ -67,11 +74,13 @@ std::vector<std::string> Deeper(const std::vector<std::string>& lines) {
 }
 
 // A unified diff that puts `after` in the place of `count` lines from `start` (1-based).
-std::string Patch(const std::string& file, const std::vector<std::string>& lines, uint32_t start, uint32_t count, const std::vector<std::string>& after) {
+std::string Patch(const std::string& file, const std::vector<std::string>& lines, uint32_t start, uint32_t count,
+                  const std::vector<std::string>& after) {
   const uint32_t from = start > kContext ? start - kContext : 1;
   const uint32_t end = std::min<uint32_t>(start + count + kContext - 1, static_cast<uint32_t>(lines.size()));
   const uint32_t old_count = end - from + 1;
-  std::string patch = "--- a/" + file + "\n+++ b/" + file + "\n@@ -" + std::to_string(from) + "," + std::to_string(old_count) + " +" + std::to_string(from) + "," +
+  std::string patch = "--- a/" + file + "\n+++ b/" + file + "\n@@ -" + std::to_string(from) + "," +
+                      std::to_string(old_count) + " +" + std::to_string(from) + "," +
                       std::to_string(old_count - count + after.size()) + " @@\n";
   for (uint32_t i = from; i < start; ++i) patch += " " + lines[i - 1] + "\n";
   for (uint32_t i = start; i < start + count; ++i) patch += "-" + lines[i - 1] + "\n";
@@ -85,14 +94,17 @@ bool StillThere(const std::vector<std::string>& lines, const Hunk& hunk) {
   return std::equal(hunk.new_lines.begin(), hunk.new_lines.end(), lines.begin() + (hunk.new_start - 1));
 }
 
-// Where an expression ends on the left of `at`, respectively on the right: at a bracket, comma or assignment on its own level.
+// Where an expression ends on the left of `at`, respectively on the right: at a bracket, comma or assignment on its own
+// level.
 size_t LeftEdge(std::string_view line, size_t at) {
   int depth = 0;
   while (at > 0) {
     const char c = line[at - 1];
     if (c == ')' || c == ']' || c == '}') ++depth;
     if ((c == '(' || c == '[' || c == '{') && depth-- == 0) return at;
-    const bool assigns = c == '=' && at >= 2 && std::string_view("=!<>+-*/|&^").find(line[at - 2]) == std::string_view::npos && (at >= line.size() || line[at] != '=');
+    const bool assigns = c == '=' && at >= 2 &&
+                         std::string_view("=!<>+-*/|&^").find(line[at - 2]) == std::string_view::npos &&
+                         (at >= line.size() || line[at] != '=');
     if (depth == 0 && (c == ',' || c == ';' || assigns)) return at;
     for (const std::string_view word : {"co_return ", "return "}) {
       if (depth == 0 && line.substr(0, at).ends_with(word)) return at;
@@ -119,11 +131,14 @@ std::string ConditionalLine(const std::string& before, const std::string& after,
   size_t prefix = 0;
   while (prefix < std::min(before.size(), after.size()) && before[prefix] == after[prefix]) ++prefix;
   size_t suffix = 0;
-  while (suffix < std::min(before.size(), after.size()) - prefix && before[before.size() - 1 - suffix] == after[after.size() - 1 - suffix]) ++suffix;
+  while (suffix < std::min(before.size(), after.size()) - prefix &&
+         before[before.size() - 1 - suffix] == after[after.size() - 1 - suffix])
+    ++suffix;
   // The whole expression on both sides; its left edge is in the common part.
   const size_t left = LeftEdge(before, prefix);
   if (left == std::string_view::npos || LeftEdge(after, prefix) != left) return {};
-  const size_t right_before = RightEdge(before, before.size() - suffix), right_after = RightEdge(after, after.size() - suffix);
+  const size_t right_before = RightEdge(before, before.size() - suffix),
+               right_after = RightEdge(after, after.size() - suffix);
   if (right_before == std::string_view::npos || right_after == std::string_view::npos) return {};
   if (before.substr(right_before) != after.substr(right_after)) return {};
   const std::string old_text = Trimmed(std::string_view(before).substr(left, right_before - left));
@@ -132,7 +147,8 @@ std::string ConditionalLine(const std::string& before, const std::string& after,
   // A braced list is no expression.
   if (old_text.front() == '{' || new_text.front() == '{') return {};
   const std::string space = left > 0 && (before[left - 1] == '=' || before[left - 1] == ',') ? " " : "";
-  return before.substr(0, left) + space + gate + " == wf::kDefaultVersion ? " + old_text + " : " + new_text + before.substr(right_before);
+  return before.substr(0, left) + space + gate + " == wf::kDefaultVersion ? " + old_text + " : " + new_text +
+         before.substr(right_before);
 }
 
 GatePatch GateForChange(SourceTree* tree, const Hunk& hunk, const std::string& change_id) {
@@ -145,7 +161,8 @@ GatePatch GateForChange(SourceTree* tree, const Hunk& hunk, const std::string& c
   const std::string call = Call(change_id);
   std::vector<std::string> after;
   if (hunk.old_lines.size() == 1 && hunk.new_lines.size() == 1) {
-    if (std::string line = ConditionalLine(hunk.old_lines[0], hunk.new_lines[0], call); !line.empty()) after.push_back(std::move(line));
+    if (std::string line = ConditionalLine(hunk.old_lines[0], hunk.new_lines[0], call); !line.empty())
+      after.push_back(std::move(line));
   }
   if (after.empty() && WholeStatements(hunk.old_lines) && WholeStatements(hunk.new_lines)) {
     const std::string indent = IndentOf(hunk.old_lines.empty() ? hunk.new_lines.front() : hunk.old_lines.front());
@@ -159,11 +176,13 @@ GatePatch GateForChange(SourceTree* tree, const Hunk& hunk, const std::string& c
     after.push_back(indent + "}");
   }
   if (after.empty()) {
-    gate.note = "the change at " + hunk.file + ":" + std::to_string(hunk.new_start) + " is no whole statement: keep both texts and choose by " + call;
+    gate.note = "the change at " + hunk.file + ":" + std::to_string(hunk.new_start) +
+                " is no whole statement: keep both texts and choose by " + call;
     return gate;
   }
   gate.patch = Patch(hunk.file, *lines, hunk.new_start, static_cast<uint32_t>(hunk.new_lines.size()), after);
-  gate.note = "register the change id with the other gates of the tree, replay with the patch, and record a run with each side";
+  gate.note =
+      "register the change id with the other gates of the tree, replay with the patch, and record a run with each side";
   return gate;
 }
 
@@ -176,14 +195,16 @@ GatePatch GateForNewCommand(SourceTree* tree, const workflow::SourceLine& where,
   }
   const auto ends = [](const std::string& line) {
     const std::string text = Trimmed(line);
-    return text.empty() || text.ends_with(';') || text.ends_with('{') || text.ends_with('}') || text.ends_with(':') || text.starts_with("//");
+    return text.empty() || text.ends_with(';') || text.ends_with('{') || text.ends_with('}') || text.ends_with(':') ||
+           text.starts_with("//");
   };
   uint32_t first = where.line, last = where.line;
   while (first > 1 && !ends((*lines)[first - 2])) --first;
   while (last < lines->size() && !Trimmed((*lines)[last - 1]).ends_with(';')) ++last;
   const Hunk hunk{where.file, first, first, {}, {lines->begin() + (first - 1), lines->begin() + last}};
   if (!WholeStatements(hunk.new_lines)) {
-    gate.note = "the statement at " + where.ToString() + " declares what follows: issue the command only where " + Call(change_id) + " is 1";
+    gate.note = "the statement at " + where.ToString() + " declares what follows: issue the command only where " +
+                Call(change_id) + " is 1";
     return gate;
   }
   return GateForChange(tree, hunk, change_id);

@@ -1,5 +1,5 @@
-// The smallest version gate (wf::get_version) that lets old runs go the old way, as a patch against the changed file: both texts stay,
-// the recorded version chooses. A proposal for review; it is right when the replay is in step with it.
+// The smallest version gate (wf::get_version) that lets old runs go the old way, as a patch against the changed file:
+// both texts stay, the recorded version chooses. A proposal for review; it is right when the replay is in step with it.
 #pragma once
 
 #include <string>

@@ -12,7 +12,8 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(ConditionalLine, ArgumentOfACall) {
-  EXPECT_EQ(ConditionalLine("  timer(a.Get(\"x\"));", "  timer(a.Get(\"x\") + 1);", "GATE"), "  timer(GATE == wf::kDefaultVersion ? a.Get(\"x\") : a.Get(\"x\") + 1);");
+  EXPECT_EQ(ConditionalLine("  timer(a.Get(\"x\"));", "  timer(a.Get(\"x\") + 1);", "GATE"),
+            "  timer(GATE == wf::kDefaultVersion ? a.Get(\"x\") : a.Get(\"x\") + 1);");
 }
 TEST(ConditionalLine, MemberOfAList) {
   EXPECT_EQ(ConditionalLine("    {\"id\", state.attempt},", "    {\"id\", state.attempt + 1},", "GATE"),
@@ -41,19 +42,25 @@ TEST_F(GatePatchTest, ReplacedStatements_StandInBothArms) {
   const GatePatch gate = GateForChange(&tree_, {"w.cpp", 3, 3, {"  Old();"}, {"  New();"}}, "f-x");
   EXPECT_EQ(gate.patch,
             "--- a/w.cpp\n+++ b/w.cpp\n@@ -1,5 +1,9 @@\n void F() {\n   A();\n-  New();\n"
-            "+  if (wf::get_version(\"f-x\", wf::kDefaultVersion, 1) == wf::kDefaultVersion) {\n+    Old();\n+  } else {\n+    New();\n+  }\n   B();\n }\n");
+            "+  if (wf::get_version(\"f-x\", wf::kDefaultVersion, 1) == wf::kDefaultVersion) {\n+    Old();\n+  } else "
+            "{\n+    New();\n+  }\n   B();\n }\n");
 }
 
 TEST_F(GatePatchTest, RemovedStatement_RunsForOldRunsOnly) {
   Write("void F() {\n  A();\n  B();\n}\n");
   const GatePatch gate = GateForChange(&tree_, {"w.cpp", 3, 3, {"  Gone();"}, {}}, "f-x");
-  EXPECT_THAT(gate.patch, HasSubstr("+  if (wf::get_version(\"f-x\", wf::kDefaultVersion, 1) == wf::kDefaultVersion) {\n+    Gone();\n+  }\n"));
+  EXPECT_THAT(
+      gate.patch,
+      HasSubstr(
+          "+  if (wf::get_version(\"f-x\", wf::kDefaultVersion, 1) == wf::kDefaultVersion) {\n+    Gone();\n+  }\n"));
 }
 
 TEST_F(GatePatchTest, NewCommand_IsWrappedAsAWhole) {
   Write("void F() {\n  A();\n  co_await wf::execute_activity(\n      \"x\", input);\n  B();\n}\n");
   const GatePatch gate = GateForNewCommand(&tree_, {"w.cpp", 3, "F"}, "f-x");
-  EXPECT_THAT(gate.patch, HasSubstr("!= wf::kDefaultVersion) {\n+    co_await wf::execute_activity(\n+        \"x\", input);\n+  }"));
+  EXPECT_THAT(
+      gate.patch,
+      HasSubstr("!= wf::kDefaultVersion) {\n+    co_await wf::execute_activity(\n+        \"x\", input);\n+  }"));
 }
 
 TEST_F(GatePatchTest, DeclarationAndForeignText_GiveANoteInstead) {

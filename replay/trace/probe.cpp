@@ -35,7 +35,9 @@ using workflow::DivergenceKind;
 using workflow::Grade;
 using workflow::HistoryEvent;
 
-std::string Chain(const std::string& before, std::string_view part) { return Sha256Hex(before + "|" + std::string(part)); }
+std::string Chain(const std::string& before, std::string_view part) {
+  return Sha256Hex(before + "|" + std::string(part));
+}
 
 std::vector<const HistoryEvent*> EventsOf(const history::LoadedHistory& loaded) {
   std::vector<const HistoryEvent*> events;
@@ -43,7 +45,8 @@ std::vector<const HistoryEvent*> EventsOf(const history::LoadedHistory& loaded) 
   return events;
 }
 
-// --- inside the probe's process ------------------------------------------------------------------------------------------
+// --- inside the probe's process
+// ------------------------------------------------------------------------------------------
 
 // Where the code is, for the handlers below: they may only read.
 std::atomic<const workflow::Execution*> running{nullptr};
@@ -51,7 +54,8 @@ std::atomic<int64_t> running_since{0};
 int report_pipe = -1;
 
 int64_t NowMillis() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 void WriteAll(int descriptor, std::string_view text) {
@@ -68,8 +72,10 @@ void ReportPlace(const char* what) {
   const workflow::Execution* execution = running.load();
   const std::source_location where = execution != nullptr ? execution->CurrentLocation() : std::source_location();
   char text[1024];
-  const int length = std::snprintf(text, sizeof(text), "!%s\n%u\n%s\n%s\n", what, where.line(), where.file_name(), where.function_name());
-  if (length > 0) WriteAll(report_pipe, std::string_view(text, std::min(sizeof(text) - 1, static_cast<size_t>(length))));
+  const int length = std::snprintf(text, sizeof(text), "!%s\n%u\n%s\n%s\n", what, where.line(), where.file_name(),
+                                   where.function_name());
+  if (length > 0)
+    WriteAll(report_pipe, std::string_view(text, std::min(sizeof(text) - 1, static_cast<size_t>(length))));
 }
 
 void OnCrash(int signal) {
@@ -84,7 +90,7 @@ void CatchCrashes() {
   alternate.ss_sp = stack;
   alternate.ss_size = sizeof(stack);
   ::sigaltstack(&alternate, nullptr);
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = OnCrash;
   action.sa_flags = SA_ONSTACK | SA_NODEFER;
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) ::sigaction(signal, &action, nullptr);
@@ -121,7 +127,8 @@ void DisturbEnvironment() {
   for (const char* locale : {"de_DE.UTF-8", "tr_TR.UTF-8", "C.UTF-8"}) {
     if (std::setlocale(LC_ALL, locale) != nullptr) break;
   }
-  for (const char* name : {"HOSTNAME", "USER", "HOME", "LOGNAME", "PWD", "SHELL", "TMPDIR"}) ::setenv(name, "elsewhere", 1);
+  for (const char* name : {"HOSTNAME", "USER", "HOME", "LOGNAME", "PWD", "SHELL", "TMPDIR"})
+    ::setenv(name, "elsewhere", 1);
 }
 
 void Apply(Condition condition) {
@@ -167,7 +174,8 @@ class PrefixReplay {
     };
     session.on_step = [this, position](const SessionStep& step) {
       if (step.matched) return ++done_ < options_.tasks;
-      // The commands are gone once they are matched; only the last task's are wanted, and the first task may be the last.
+      // The commands are gone once they are matched; only the last task's are wanted, and the first task may be the
+      // last.
       if (done_ + 1 == options_.tasks) NoteTask(position, step);
       return true;
     };
@@ -186,13 +194,17 @@ class PrefixReplay {
       const workflow::SourceLine where = workflow::ToSourceLine(issued.where);
       Json command = CommandJson(*issued.command);
       if (where.known()) {
-        command.Set("source", Json::MakeObject({{"file", where.file}, {"line", static_cast<int64_t>(where.line)}, {"function", where.function}}));
+        command.Set("source", Json::MakeObject({{"file", where.file},
+                                                {"line", static_cast<int64_t>(where.line)},
+                                                {"function", where.function}}));
       }
       commands.Push(std::move(command));
     }
     for (const HistoryEvent* event : step.task.recorded) recorded.Push(CommandEventJson(*event));
     for (const AwaitView& view : AwaitViews(step.execution)) awaits.Push(ToJson(view));
-    detail_.Set("execution", Json::Size(position + 1)).Set("commands", std::move(commands)).Set("recorded", std::move(recorded));
+    detail_.Set("execution", Json::Size(position + 1))
+        .Set("commands", std::move(commands))
+        .Set("recorded", std::move(recorded));
     detail_.Set("awaits", std::move(awaits));
   }
 
@@ -213,8 +225,11 @@ class PrefixReplay {
     }
     detail_.Set("engineEvents", std::move(events)).Set("runSeq", log_.last_seq());
     if (log_.comparable() && log_.last_seq() > 0) detail_.Set("snapshotHash", state::SnapshotHash(log_.snapshot()));
-    return Json::MakeObject({{"tasks", Json::Size(done_)}, {"expectedDigest", expected}, {"actualDigest", actual},
-                             {"divergences", std::move(divergences)}, {"detail", std::move(detail_)}});
+    return Json::MakeObject({{"tasks", Json::Size(done_)},
+                             {"expectedDigest", expected},
+                             {"actualDigest", actual},
+                             {"divergences", std::move(divergences)},
+                             {"detail", std::move(detail_)}});
   }
 
   const ReplayInput& input_;
@@ -240,7 +255,8 @@ class PrefixReplay {
   ::_exit(0);
 }
 
-// --- outside -------------------------------------------------------------------------------------------------------------
+// --- outside
+// -------------------------------------------------------------------------------------------------------------
 
 // Everything the process says until it ends or its time is over.
 std::string ReadAll(int descriptor, int64_t timeout_ms, bool* timed_out) {
@@ -308,8 +324,11 @@ Result<ProbeResult> ReadAnswer(std::string text, int status, bool timed_out, con
     return result;
   }
   if (result.signal != 0) return result;
-  if (!text.starts_with("=")) return Fail("PROBE_FAILED", "expected the result of a replay, found " + (text.empty() ? "nothing" : text.substr(1)));
-  LOCKSTEP_ASSIGN(Json json, ParseJson(std::string_view(text).substr(1), {.max_depth = 512, .max_string_bytes = size_t{1} << 30}));
+  if (!text.starts_with("="))
+    return Fail("PROBE_FAILED",
+                "expected the result of a replay, found " + (text.empty() ? "nothing" : text.substr(1)));
+  LOCKSTEP_ASSIGN(Json json,
+                  ParseJson(std::string_view(text).substr(1), {.max_depth = 512, .max_string_bytes = size_t{1} << 30}));
   result.expected_digest = json.GetString("expectedDigest");
   result.actual_digest = json.GetString("actualDigest");
   for (const Json& entry : json.Find("divergences")->AsArray()) {
@@ -379,7 +398,8 @@ Result<Divergence> DivergenceFromJson(const Json& json) {
   Divergence divergence;
   const auto kind = ByName(DivergenceKind::kSnapshotChanged, workflow::DivergenceKindName, json.GetString("kind"));
   const auto grade = ByName(Grade::kCommandChanging, workflow::GradeName, json.GetString("grade"));
-  if (!kind || !grade) return Fail("JSON_INVALID", "expected a divergence, found " + CanonicalJson(json).substr(0, 200));
+  if (!kind || !grade)
+    return Fail("JSON_INVALID", "expected a divergence, found " + CanonicalJson(json).substr(0, 200));
   divergence.kind = *kind;
   divergence.grade = *grade;
   divergence.event_id = json.GetInt("eventId");

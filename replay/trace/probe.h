@@ -1,9 +1,10 @@
-// One replay of the first workflow tasks of a run, in a process of its own: code that crashes, spins or corrupts memory ends the probe and
-// not the search. What comes back is whether the prefix is in step, running digests, the divergences and the commands of its last task.
+// One replay of the first workflow tasks of a run, in a process of its own: code that crashes, spins or corrupts memory
+// ends the probe and not the search. What comes back is whether the prefix is in step, running digests, the divergences
+// and the commands of its last task.
 //
-// Running digests: expected(k) covers every command event of the first k workflow tasks; actual(k) is the same chain in which each
-// command that differs stands with its own content, so that "in step up to k" is monotone in k (spec 07, section 6).
-// Threads: fork() must see one thread only; a probe is made before any other thread is started.
+// Running digests: expected(k) covers every command event of the first k workflow tasks; actual(k) is the same chain in
+// which each command that differs stands with its own content, so that "in step up to k" is monotone in k (spec 07,
+// section 6). Threads: fork() must see one thread only; a probe is made before any other thread is started.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,8 @@ struct TaskPlan {
   struct Task {
     int64_t execution = 1;
     int64_t started_id = 0;
-    int64_t end_id = 0;            // last event of the task
-    std::string expected_digest;   // running, after this task
+    int64_t end_id = 0;           // last event of the task
+    std::string expected_digest;  // running, after this task
   };
   std::vector<Task> tasks;
 };
@@ -44,7 +45,7 @@ TaskPlan PlanTasks(const ReplayInput& input);
 
 struct ProbeOptions {
   const workflow::WorkflowRegistry* registry = nullptr;
-  size_t tasks = 0;  // how many from the beginning
+  size_t tasks = 0;         // how many from the beginning
   bool to_the_end = false;  // also what is compared once after the last task
   int64_t from_seq = 0;     // differences of engine events below this runSeq do not count
   Condition condition = Condition::kAsItIs;
@@ -62,7 +63,8 @@ struct ProbeResult {
   int signal = 0;                                 // that ended the process
   bool spun = false;                              // never yielded, or over the time limit
   workflow::SourceLine where;                     // last known line, when it crashed or spun
-  // {"commands": [{"command", "attributes", "source"}], "recorded": [...], "awaits": [...], "engineEvents": {runSeq: event},
+  // {"commands": [{"command", "attributes", "source"}], "recorded": [...], "awaits": [...], "engineEvents": {runSeq:
+  // event},
   //  "runSeq", "snapshotHash", "execution"}: of the last task that ran.
   Json detail;
 };

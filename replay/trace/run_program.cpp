@@ -82,10 +82,12 @@ Result<pid_t> Start(std::vector<std::string> argv, const ProgramOptions& options
   ::posix_spawnattr_setpgroup(&attributes, 0);
   std::vector<std::string> environment = Environment(options.environment);
   pid_t pid = -1;
-  const int failed = ::posix_spawnp(&pid, argv.front().c_str(), &actions, &attributes, Pointers(&argv).data(), Pointers(&environment).data());
+  const int failed = ::posix_spawnp(&pid, argv.front().c_str(), &actions, &attributes, Pointers(&argv).data(),
+                                    Pointers(&environment).data());
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
-  if (failed == ENOENT) return Fail("PROGRAM_NOT_FOUND", argv.front() + ": expected a program or its working directory, found none");
+  if (failed == ENOENT)
+    return Fail("PROGRAM_NOT_FOUND", argv.front() + ": expected a program or its working directory, found none");
   if (failed != 0) return Fail("PROGRAM_FAILED", argv.front() + ": " + std::strerror(failed));
   return pid;
 }

@@ -1,5 +1,6 @@
-// Binary search for the first difference. Positions run from 1 to n; "in step up to k" holds for k below the first difference and for
-// none from there on. Takes at most floor(log2(n)) + 1 probes (spec 07, section 7), also to find that there is no difference.
+// Binary search for the first difference. Positions run from 1 to n; "in step up to k" holds for k below the first
+// difference and for none from there on. Takes at most floor(log2(n)) + 1 probes (spec 07, section 7), also to find
+// that there is no difference.
 #pragma once
 
 #include <bit>

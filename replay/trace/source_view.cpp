@@ -76,7 +76,8 @@ class HunkReader {
 };
 
 std::vector<std::string> CallsIn(const std::vector<std::string>& lines, uint32_t first, uint32_t last) {
-  constexpr std::string_view kNoCalls[] = {"if", "for", "while", "switch", "return", "catch", "sizeof", "co_return", "co_await"};
+  constexpr std::string_view kNoCalls[] = {"if",    "for",    "while",     "switch",  "return",
+                                           "catch", "sizeof", "co_return", "co_await"};
   std::set<std::string> names;
   for (uint32_t i = first; i <= last && i <= lines.size(); ++i) {
     const std::string& line = lines[i - 1];
@@ -84,13 +85,15 @@ std::vector<std::string> CallsIn(const std::vector<std::string>& lines, uint32_t
       size_t begin = open;
       while (begin > 0 && IsName(line[begin - 1])) --begin;
       const std::string name = line.substr(begin, open - begin);
-      if (!name.empty() && std::find(std::begin(kNoCalls), std::end(kNoCalls), name) == std::end(kNoCalls)) names.insert(name);
+      if (!name.empty() && std::find(std::begin(kNoCalls), std::end(kNoCalls), name) == std::end(kNoCalls))
+        names.insert(name);
     }
     // A member function handed on by its name.
     for (size_t at = line.find("::"); at != std::string::npos; at = line.find("::", at + 2)) {
       size_t end = at + 2;
       while (end < line.size() && IsName(line[end])) ++end;
-      if (at > 0 && line.rfind('&', at) != std::string::npos && end > at + 2) names.insert(line.substr(at + 2, end - at - 2));
+      if (at > 0 && line.rfind('&', at) != std::string::npos && end > at + 2)
+        names.insert(line.substr(at + 2, end - at - 2));
     }
   }
   return {names.begin(), names.end()};
@@ -107,8 +110,10 @@ std::string NameIn(const std::string& head) {
 
 bool BeginsDefinition(const std::string& line) {
   if (line.empty() || !(IsAsciiAlpha(line[0]) || line[0] == '_' || line[0] == '[')) return false;
-  for (const std::string_view word : {"namespace", "using", "template", "class", "struct", "enum", "extern", "public", "private", "protected"}) {
-    if (line.starts_with(word)) return word == "template" ? false : line.find('(') != std::string::npos && word == "extern";
+  for (const std::string_view word :
+       {"namespace", "using", "template", "class", "struct", "enum", "extern", "public", "private", "protected"}) {
+    if (line.starts_with(word))
+      return word == "template" ? false : line.find('(') != std::string::npos && word == "extern";
   }
   return line.find('(') != std::string::npos;
 }
@@ -137,11 +142,14 @@ Result<std::vector<Hunk>> ParseDiff(std::string_view text) {
       reader.reset();
     } else if (line.starts_with("@@ ")) {
       uint32_t old_start = 0, new_start = 0;
-      if (file.empty() || !ReadRange(line, '-', &old_start, &old_left) || !ReadRange(line, '+', &new_start, &new_left)) {
-        return Fail("DIFF_INVALID", "line " + std::to_string(number) + ": expected a hunk of a unified diff, found " + PrintableUtf8(line.substr(0, 80)));
+      if (file.empty() || !ReadRange(line, '-', &old_start, &old_left) ||
+          !ReadRange(line, '+', &new_start, &new_left)) {
+        return Fail("DIFF_INVALID", "line " + std::to_string(number) + ": expected a hunk of a unified diff, found " +
+                                        PrintableUtf8(line.substr(0, 80)));
       }
       // Of no lines, the number is that of the line before.
-      reader.emplace(file, old_left == 0 ? old_start + 1 : old_start, new_left == 0 ? new_start + 1 : new_start, &hunks);
+      reader.emplace(file, old_left == 0 ? old_start + 1 : old_start, new_left == 0 ? new_start + 1 : new_start,
+                     &hunks);
     }
   }
   std::erase_if(hunks, [](const Hunk& hunk) { return hunk.file == "/dev/null"; });
@@ -150,9 +158,9 @@ Result<std::vector<Hunk>> ParseDiff(std::string_view text) {
 
 Result<std::vector<Hunk>> ChangesSince(const std::string& directory, const std::string& revision) {
   if (revision.starts_with('-')) return Fail("USAGE", "expected a revision, found " + revision);
-  LOCKSTEP_ASSIGN(const ProgramResult git,
-                  RunProgram({"git", "diff", "--no-color", "--no-ext-diff", "--no-renames", "--unified=0", revision, "--", "."},
-                             {.directory = directory, .timeout_ms = 60'000}));
+  LOCKSTEP_ASSIGN(const ProgramResult git, RunProgram({"git", "diff", "--no-color", "--no-ext-diff", "--no-renames",
+                                                       "--unified=0", revision, "--", "."},
+                                                      {.directory = directory, .timeout_ms = 60'000}));
   if (git.exit_code != 0) {
     const std::string_view first = std::string_view(git.errors).substr(0, git.errors.find('\n'));
     return Fail("GIT_FAILED", "git diff " + revision + ": " + PrintableUtf8(first));
@@ -163,9 +171,13 @@ Result<std::vector<Hunk>> ChangesSince(const std::string& directory, const std::
 Result<std::vector<Finding>> ParseFindings(std::string_view text) {
   const auto json = ParseJson(text, {.max_depth = 64, .max_string_bytes = size_t{1} << 24});
   const Json* list = json ? json->Find("findings") : nullptr;
-  if (list == nullptr || !list->is_array()) return Fail("FINDINGS_INVALID", "expected the JSON of lockstep-tidy with a list `findings`" + (json ? std::string() : ": " + json.error().message));
+  if (list == nullptr || !list->is_array())
+    return Fail("FINDINGS_INVALID", "expected the JSON of lockstep-tidy with a list `findings`" +
+                                        (json ? std::string() : ": " + json.error().message));
   const auto place = [](const Json& entry) {
-    return workflow::SourceLine{entry.GetString("file"), static_cast<uint32_t>(std::max<int64_t>(0, entry.GetInt("line"))), entry.GetString("function")};
+    return workflow::SourceLine{entry.GetString("file"),
+                                static_cast<uint32_t>(std::max<int64_t>(0, entry.GetInt("line"))),
+                                entry.GetString("function")};
   };
   std::vector<Finding> findings;
   for (const Json& entry : list->AsArray()) {
@@ -184,7 +196,8 @@ const std::vector<std::string>* SourceTree::Lines(const std::string& file) {
   if (known != lines_.end()) return known->second ? &*known->second : nullptr;
   auto& entry = lines_[file];
   const fs::path relative(file);
-  if (file.empty() || relative.is_absolute() || std::find(relative.begin(), relative.end(), "..") != relative.end()) return nullptr;
+  if (file.empty() || relative.is_absolute() || std::find(relative.begin(), relative.end(), "..") != relative.end())
+    return nullptr;
   for (const fs::path& root : roots_) {
     if (const auto text = ReadFile(root / relative, kMaxSourceBytes)) {
       entry = LinesOf(*text);
@@ -204,7 +217,8 @@ const std::vector<FunctionText>& SourceTree::Functions(const std::string& file) 
     if (!BeginsDefinition((*lines)[i - 1])) continue;
     // A declaration ends with `;`, a definition with a brace in column 0 (or on its own line when it is short).
     uint32_t last = i;
-    while (last <= lines->size() && (*lines)[last - 1] != "}" && !(*lines)[last - 1].ends_with(';') && !(last == i && (*lines)[i - 1].ends_with('}'))) {
+    while (last <= lines->size() && (*lines)[last - 1] != "}" && !(*lines)[last - 1].ends_with(';') &&
+           !(last == i && (*lines)[i - 1].ends_with('}'))) {
       if ((*lines)[last - 1].ends_with('{')) {
         while (last <= lines->size() && !(*lines)[last - 1].starts_with('}')) ++last;
         break;
@@ -235,15 +249,18 @@ std::vector<std::string> SourceTree::Neighbours(const std::vector<std::string>& 
       std::error_code error;
       for (const auto& entry : fs::directory_iterator(root / folder, error)) {
         const std::string name = entry.path().filename().string();
-        const bool source = name.ends_with(".cpp") || name.ends_with(".cc") || name.ends_with(".h") || name.ends_with(".hpp");
-        if (source && !name.ends_with("_test.cpp") && !name.ends_with("_bench.cpp")) found.insert((fs::path(folder) / name).generic_string());
+        const bool source =
+            name.ends_with(".cpp") || name.ends_with(".cc") || name.ends_with(".h") || name.ends_with(".hpp");
+        if (source && !name.ends_with("_test.cpp") && !name.ends_with("_bench.cpp"))
+          found.insert((fs::path(folder) / name).generic_string());
       }
     }
   }
   return {found.begin(), found.end()};
 }
 
-std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std::string>& files, const std::vector<workflow::SourceLine>& from, int limit) {
+std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std::string>& files,
+                                         const std::vector<workflow::SourceLine>& from, int limit) {
   std::multimap<std::string, const FunctionText*> by_name;
   for (const std::string& file : files) {
     for (const FunctionText& function : tree->Functions(file)) by_name.emplace(function.name, &function);
@@ -251,7 +268,8 @@ std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std
   std::map<std::string, int> distances;
   std::deque<const FunctionText*> queue;
   const auto visit = [&](const FunctionText* function, int distance) {
-    if (distance <= limit && distances.emplace(function->file + ":" + std::to_string(function->first), distance).second) queue.push_back(function);
+    if (distance <= limit && distances.emplace(function->file + ":" + std::to_string(function->first), distance).second)
+      queue.push_back(function);
   };
   for (const workflow::SourceLine& line : from) {
     if (const FunctionText* function = tree->FunctionAt(line.file, line.line)) visit(function, 0);
@@ -268,10 +286,53 @@ std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std
   return distances;
 }
 
+std::vector<workflow::SourceLine> CallPath(SourceTree* tree, const std::vector<std::string>& files,
+                                           const std::vector<workflow::SourceLine>& from,
+                                           const workflow::SourceLine& to) {
+  const FunctionText* target = tree->FunctionAt(to.file, to.line);
+  if (target == nullptr) return {};
+  // Backwards from the target: who calls it, who calls those.
+  std::map<const FunctionText*, const FunctionText*> callee_of{{target, nullptr}};
+  std::deque<const FunctionText*> queue{target};
+  std::set<const FunctionText*> starts;
+  for (const workflow::SourceLine& line : from) {
+    if (const FunctionText* function = tree->FunctionAt(line.file, line.line)) starts.insert(function);
+  }
+  const FunctionText* reached = nullptr;
+  while (!queue.empty() && reached == nullptr && callee_of.size() < 200) {
+    const FunctionText* function = queue.front();
+    queue.pop_front();
+    for (const std::string& file : files) {
+      for (const FunctionText& caller : tree->Functions(file)) {
+        if (!std::binary_search(caller.calls.begin(), caller.calls.end(), function->name) ||
+            callee_of.contains(&caller))
+          continue;
+        callee_of[&caller] = function;
+        queue.push_back(&caller);
+        if (starts.contains(&caller)) reached = &caller;
+      }
+    }
+  }
+  std::vector<workflow::SourceLine> path;
+  for (const FunctionText* caller = reached; caller != nullptr && callee_of[caller] != nullptr;
+       caller = callee_of[caller]) {
+    const std::string call = callee_of[caller]->name + "(";
+    const std::vector<std::string>& lines = *tree->Lines(caller->file);
+    for (uint32_t line = caller->first + 1; line <= caller->last; ++line) {
+      const size_t at = lines[line - 1].find(call);
+      if (at == std::string::npos || (at > 0 && IsName(lines[line - 1][at - 1]))) continue;
+      path.push_back({caller->file, line, caller->name});
+      break;
+    }
+  }
+  std::reverse(path.begin(), path.end());
+  return path;
+}
+
 fs::path TreeAround(const fs::path& directory) {
   std::error_code error;
   fs::path absolute = fs::absolute(directory, error);
-  for (fs::path folder = absolute; ; folder = folder.parent_path()) {
+  for (fs::path folder = absolute;; folder = folder.parent_path()) {
     if (fs::exists(folder / ".git", error)) return folder;
     if (!folder.has_relative_path()) return absolute;
   }

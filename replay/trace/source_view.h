@@ -1,5 +1,6 @@
-// The source text beside a divergence: functions and lines of the tree that was built, what changed since another revision, and what
-// the analyzer found. All of it is advice for people; nothing here decides whether a replay is in step.
+// The source text beside a divergence: functions and lines of the tree that was built, what changed since another
+// revision, and what the analyzer found. All of it is advice for people; nothing here decides whether a replay is in
+// step.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +48,8 @@ struct FunctionText {
   std::vector<std::string> calls;  // names followed by `(`, sorted
 };
 
-// Functions as the text shows them: definitions that begin in column 0 and end with a closing brace there, which is how namespaces without
-// indentation look. Used to rank, never to decide.
+// Functions as the text shows them: definitions that begin in column 0 and end with a closing brace there, which is how
+// namespaces without indentation look. Used to rank, never to decide.
 class SourceTree {
  public:
   // A file is taken from the first of these folders that has it.
@@ -69,7 +70,14 @@ class SourceTree {
 };
 
 // How many calls away each function is from the given ones (0: one of them), by `file:first`, at most `limit`.
-std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std::string>& files, const std::vector<workflow::SourceLine>& from, int limit);
+std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std::string>& files,
+                                         const std::vector<workflow::SourceLine>& from, int limit);
+
+// The lines of the calls that lead from one of the given functions to the one around `to`, innermost first; empty when
+// none is known.
+std::vector<workflow::SourceLine> CallPath(SourceTree* tree, const std::vector<std::string>& files,
+                                           const std::vector<workflow::SourceLine>& from,
+                                           const workflow::SourceLine& to);
 
 // The top of the git tree around `directory`, or `directory` itself.
 std::filesystem::path TreeAround(const std::filesystem::path& directory);

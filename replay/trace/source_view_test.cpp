@@ -16,7 +16,8 @@ using ::testing::HasSubstr;
 
 TEST(ParseDiff, HunksAreRunsOfChangedLines) {
   const auto hunks = ParseDiff(
-      "diff --git a/x.cpp b/x.cpp\n--- a/x.cpp\n+++ b/x.cpp\n@@ -10,3 +10,5 @@ void F() {\n same\n-old\n+new\n+more\n same\n+added\n"
+      "diff --git a/x.cpp b/x.cpp\n--- a/x.cpp\n+++ b/x.cpp\n@@ -10,3 +10,5 @@ void F() {\n same\n-old\n+new\n+more\n "
+      "same\n+added\n"
       "--- a/y.cpp\n+++ b/y.cpp\n@@ -5 +4,0 @@\n-gone\n");
   ASSERT_TRUE(hunks.has_value()) << hunks.error().ToString();
   ASSERT_EQ(hunks->size(), 3u);
@@ -47,7 +48,8 @@ TEST(ParseDiff, NoDiff_IsRefusedOrEmpty) {
 }
 
 TEST(ParseFindings, ChainEndsAtTheSite) {
-  const auto findings = ParseFindings(R"({"findings":[{"id":"determinism-wall-clock","message":"m","file":"a.cpp","line":7,"function":"G",
+  const auto findings =
+      ParseFindings(R"({"findings":[{"id":"determinism-wall-clock","message":"m","file":"a.cpp","line":7,"function":"G",
     "chain":[{"file":"a.cpp","line":3,"function":"F"}]}]})");
   ASSERT_TRUE(findings.has_value());
   ASSERT_EQ(findings->size(), 1u);
@@ -69,7 +71,9 @@ class SourceTreeTest : public ::testing::Test {
 };
 
 TEST_F(SourceTreeTest, FunctionsAndTheirCalls) {
-  Write("r/a.cpp", "namespace x {\n\nint F(int a) {\n  return G(a) + 1;\n}\n\nvoid H();\n\nTask<void> C::G(int a,\n              int b) {\n  wf::sleep(1);\n}\n\nint Short() { return F(1); }\n\n}\n");
+  Write("r/a.cpp",
+        "namespace x {\n\nint F(int a) {\n  return G(a) + 1;\n}\n\nvoid H();\n\nTask<void> C::G(int a,\n              "
+        "int b) {\n  wf::sleep(1);\n}\n\nint Short() { return F(1); }\n\n}\n");
   ASSERT_EQ(tree_.Functions("r/a.cpp").size(), 3u);
   EXPECT_EQ(tree_.FunctionAt("r/a.cpp", 4)->name, "F");
   EXPECT_EQ(tree_.FunctionAt("r/a.cpp", 11)->name, "G");
@@ -91,6 +95,17 @@ TEST_F(SourceTreeTest, CallDistance_CountsCallsAcrossFiles) {
   EXPECT_FALSE(distances.contains("r/b.cpp:8"));
 }
 
+TEST_F(SourceTreeTest, CallPath_NamesTheLinesThatLeadThere_InnermostFirst) {
+  Write("r/a.cpp",
+        "void Walk() {\n  x();\n  Pass();\n}\n\nvoid Pass() {\n  NotAnnounce();\n  Announce(1);\n}\n\nvoid Announce() "
+        "{\n  emit();\n}\n");
+  const auto path = CallPath(&tree_, {"r/a.cpp"}, {{"r/a.cpp", 2, ""}}, {"r/a.cpp", 12, ""});
+  ASSERT_EQ(path.size(), 2u);
+  EXPECT_EQ(path[0].line, 8u);
+  EXPECT_EQ(path[1].line, 3u);
+  EXPECT_TRUE(CallPath(&tree_, {"r/a.cpp"}, {{"r/a.cpp", 12, ""}}, {"r/a.cpp", 2, ""}).empty());
+}
+
 TEST_F(SourceTreeTest, PathsOutsideOfTheTree_AreNotRead) {
   EXPECT_EQ(tree_.Lines("/etc/passwd"), nullptr);
   EXPECT_EQ(tree_.Lines("../x"), nullptr);
@@ -107,7 +122,10 @@ TEST(RunProgram, KeepsOutputErrorsAndExitCode) {
 
 TEST(RunProgram, ArgumentsAreNotForAShell_AndVariablesAreAdded) {
   EXPECT_EQ(RunProgram({"printf", "%s", "$HOME; ls"})->output, "$HOME; ls");
-  EXPECT_EQ(RunProgram({"sh", "-c", "printf %s \"$LOCKSTEP_TEST_VALUE\""}, {.environment = {{"LOCKSTEP_TEST_VALUE", "x y"}}})->output, "x y");
+  EXPECT_EQ(
+      RunProgram({"sh", "-c", "printf %s \"$LOCKSTEP_TEST_VALUE\""}, {.environment = {{"LOCKSTEP_TEST_VALUE", "x y"}}})
+          ->output,
+      "x y");
 }
 
 TEST(RunProgram, TooLong_IsEndedWithWhatItStarted) {

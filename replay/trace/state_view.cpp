@@ -110,7 +110,8 @@ class Follower {
     state.awaits = AwaitViews(step.execution);
     for (const workflow::PendingCommand& pending : step.execution.PendingCommands()) {
       if (pending.event_id > 0) lines_[pending.event_id] = workflow::ToSourceLine(pending.where);
-      if (pending.kind == "local activity") state.buffered.push_back("local activity " + PrintableUtf8(pending.id) + " " + std::string(pending.state));
+      if (pending.kind == "local activity")
+        state.buffered.push_back("local activity " + PrintableUtf8(pending.id) + " " + std::string(pending.state));
     }
     if (!step.matched) NoteUnrecorded(step, &state);
     if (step.log.comparable() && step.log.last_seq() > 0) {
@@ -135,7 +136,8 @@ class Follower {
         lines_[event_id] = workflow::ToSourceLine(issued.where);
         continue;
       }
-      state->unrecorded.push_back({PrintableUtf8(workflow::IdentityOf(*issued.command).ToString()), workflow::ToSourceLine(issued.where)});
+      state->unrecorded.push_back(
+          {PrintableUtf8(workflow::IdentityOf(*issued.command).ToString()), workflow::ToSourceLine(issued.where)});
     }
   }
 
@@ -180,7 +182,8 @@ class Follower {
   std::vector<std::pair<int64_t, CodeState>> states_;  // from this event on
 };
 
-// --- rendering -----------------------------------------------------------------------------------------------------------
+// --- rendering
+// -----------------------------------------------------------------------------------------------------------
 
 std::string Bold(bool color, const std::string& text) { return color ? "\x1b[1m" + text + "\x1b[0m" : text; }
 std::string Dim(bool color, const std::string& text) { return color ? "\x1b[2m" + text + "\x1b[0m" : text; }
@@ -218,43 +221,53 @@ std::string RenderSnapshot(const StatePoint& point) {
     list += (list.empty() ? "" : " ") + id;
   }
   text += "\n";
-  for (const auto& [status, ids] : by_status) text += "  " + status + ": " + (ids.size() > 400 ? ids.substr(0, 400) + " ..." : ids) + "\n";
+  for (const auto& [status, ids] : by_status)
+    text += "  " + status + ": " + (ids.size() > 400 ? ids.substr(0, 400) + " ..." : ids) + "\n";
   return text;
 }
 
 std::string RenderPoint(const StatePoint& point, bool chain, bool color) {
-  std::string text = Bold(color, (chain ? "execution " + std::to_string(point.execution) + ", " : "") + "event " + std::to_string(point.event_id) + " " +
-                                     point.event_type + " at +" + FormatDuration(point.elapsed_ms)) + "\n";
+  std::string text = Bold(color, (chain ? "execution " + std::to_string(point.execution) + ", " : "") + "event " +
+                                     std::to_string(point.event_id) + " " + point.event_type + " at +" +
+                                     FormatDuration(point.elapsed_ms)) +
+                     "\n";
   text += "status " + std::string(point.pending.status);
   if (point.pending.cancel_requested) text += ", cancellation requested";
   if (!point.pending.workflow_task.empty()) text += ", workflow task " + std::string(point.pending.workflow_task);
-  text += ", " + std::to_string(point.pending.signals) + (point.pending.signals == 1 ? " signal" : " signals") + " so far\n";
-  for (const auto& [id, version] : point.pending.versions) text += "version " + id + " = " + std::to_string(version) + "\n";
-  text += Bold(color, "pending") + (point.pending.items.empty() && point.pending.unseen_signals.empty() ? ": nothing\n" : "\n");
+  text += ", " + std::to_string(point.pending.signals) + (point.pending.signals == 1 ? " signal" : " signals") +
+          " so far\n";
+  for (const auto& [id, version] : point.pending.versions)
+    text += "version " + id + " = " + std::to_string(version) + "\n";
+  text += Bold(color, "pending") +
+          (point.pending.items.empty() && point.pending.unseen_signals.empty() ? ": nothing\n" : "\n");
   for (const history::PendingItem& item : point.pending.items) text += RenderItem(item, point);
   for (const history::PendingSignal& signal : point.pending.unseen_signals) {
     text += "  #" + std::to_string(signal.event_id) + " signal " + signal.name + ", not seen by the code yet\n";
   }
   if (!point.code) return text + Dim(color, "(" + point.why_no_code + ")") + "\n";
   for (const CommandView& command : point.unrecorded) {
-    text += "  issued, not in the history yet: " + command.identity + "\n      issued at " + LineText(command.where) + "\n";
+    text +=
+        "  issued, not in the history yet: " + command.identity + "\n      issued at " + LineText(command.where) + "\n";
   }
   for (const std::string& buffered : point.buffered) text += "  " + buffered + "\n";
   text += Bold(color, "waiting") + (point.awaits.empty() ? ": nothing, the code has ended\n" : "\n");
   for (const AwaitView& view : point.awaits) {
-    text += "  " + std::string(view.main ? "main" : "task") + " for " + view.waits_for + (view.event_id > 0 ? " (#" + std::to_string(view.event_id) + ")" : "") +
+    text += "  " + std::string(view.main ? "main" : "task") + " for " + view.waits_for +
+            (view.event_id > 0 ? " (#" + std::to_string(view.event_id) + ")" : "") +
             (view.cancelled ? ", its scope is cancelled" : "") + "\n";
     for (const workflow::SourceLine& frame : view.stack) text += "      " + LineText(frame) + "\n";
   }
   if (point.run_seq > 0) {
-    text += Bold(color, "snapshot") + " at runSeq " + std::to_string(point.run_seq) + ", " + point.snapshot_hash.substr(0, 16) + "\n" + RenderSnapshot(point);
+    text += Bold(color, "snapshot") + " at runSeq " + std::to_string(point.run_seq) + ", " +
+            point.snapshot_hash.substr(0, 16) + "\n" + RenderSnapshot(point);
   }
   return text;
 }
 
 Json LineJson(const workflow::SourceLine& line) {
   if (!line.known()) return Json();
-  return Json::MakeObject({{"file", line.file}, {"line", static_cast<int64_t>(line.line)}, {"function", line.function}});
+  return Json::MakeObject(
+      {{"file", line.file}, {"line", static_cast<int64_t>(line.line)}, {"function", line.function}});
 }
 
 }  // namespace
@@ -275,12 +288,14 @@ std::vector<AwaitView> AwaitViews(const workflow::Execution& execution) {
 
 Result<std::vector<StatePoint>> StatesOf(const ReplayInput& input, const StateOptions& options) {
   if (options.execution < 1 || options.execution > static_cast<int64_t>(input.histories.size())) {
-    return Fail("INPUT_EXECUTION_OUT_OF_RANGE", input.path + ": expected an execution from 1 to " + std::to_string(input.histories.size()) + ", found " +
+    return Fail("INPUT_EXECUTION_OUT_OF_RANGE", input.path + ": expected an execution from 1 to " +
+                                                    std::to_string(input.histories.size()) + ", found " +
                                                     std::to_string(options.execution));
   }
   const int last = input.histories[static_cast<size_t>(options.execution) - 1].history->events_size();
   if (options.at != 0 && (options.at < 1 || options.at > last)) {
-    return Fail("INPUT_EVENT_OUT_OF_RANGE", input.path + ": expected an event from 1 to " + std::to_string(last) + ", found " + std::to_string(options.at));
+    return Fail("INPUT_EVENT_OUT_OF_RANGE", input.path + ": expected an event from 1 to " + std::to_string(last) +
+                                                ", found " + std::to_string(options.at));
   }
   std::vector<StatePoint> points;
   EngineLog log = LogFor(input);
@@ -297,7 +312,8 @@ Result<std::vector<StatePoint>> StatesOf(const ReplayInput& input, const StateOp
 Json ToJson(const AwaitView& view) {
   Json stack = Json::MakeArray();
   for (const workflow::SourceLine& frame : view.stack) stack.Push(LineJson(frame));
-  Json json = Json::MakeObject({{"waitsFor", view.waits_for}, {"main", view.main}, {"cancelled", view.cancelled}, {"stack", std::move(stack)}});
+  Json json = Json::MakeObject(
+      {{"waitsFor", view.waits_for}, {"main", view.main}, {"cancelled", view.cancelled}, {"stack", std::move(stack)}});
   if (view.event_id > 0) json.Set("eventId", view.event_id);
   return json;
 }
@@ -308,8 +324,12 @@ Json ToJson(const StatePoint& point) {
     const auto line = point.lines.find(item.GetInt("eventId"));
     if (line != point.lines.end()) item.Set("source", LineJson(line->second));
   }
-  Json json = Json::MakeObject({{"execution", point.execution}, {"eventId", point.event_id}, {"eventType", point.event_type},
-                                {"time", FormatUtcMillis(point.time_ms)}, {"elapsedMs", point.elapsed_ms}, {"pending", std::move(pending)},
+  Json json = Json::MakeObject({{"execution", point.execution},
+                                {"eventId", point.event_id},
+                                {"eventType", point.event_type},
+                                {"time", FormatUtcMillis(point.time_ms)},
+                                {"elapsedMs", point.elapsed_ms},
+                                {"pending", std::move(pending)},
                                 {"source", point.code ? "code" : "events"}});
   if (!point.code) return json.Set("note", point.why_no_code);
   Json task = Json::MakeObject({{"startedEventId", point.task_started_id}});
@@ -320,9 +340,12 @@ Json ToJson(const StatePoint& point) {
   }
   for (const AwaitView& view : point.awaits) awaits.Push(ToJson(view));
   for (const std::string& text : point.buffered) buffered.Push(text);
-  json.Set("workflowTask", std::move(task)).Set("unrecordedCommands", std::move(unrecorded)).Set("awaits", std::move(awaits));
+  json.Set("workflowTask", std::move(task))
+      .Set("unrecordedCommands", std::move(unrecorded))
+      .Set("awaits", std::move(awaits));
   json.Set("localActivities", std::move(buffered));
-  if (point.run_seq > 0) json.Set("runSeq", point.run_seq).Set("snapshot", point.snapshot).Set("snapshotHash", point.snapshot_hash);
+  if (point.run_seq > 0)
+    json.Set("runSeq", point.run_seq).Set("snapshot", point.snapshot).Set("snapshotHash", point.snapshot_hash);
   return json;
 }
 
@@ -340,7 +363,8 @@ Json StateReportJson(const ReplayInput& input, const std::vector<StatePoint>& po
 
 std::string RenderStates(const ReplayInput& input, const std::vector<StatePoint>& points, bool color) {
   const auto& first = input.histories.front();
-  std::string text = Bold(color, input.path) + ": " + PrintableUtf8(history::WorkflowType(*first.history)) + " [" + PrintableUtf8(first.info.workflow_id) + "]\n";
+  std::string text = Bold(color, input.path) + ": " + PrintableUtf8(history::WorkflowType(*first.history)) + " [" +
+                     PrintableUtf8(first.info.workflow_id) + "]\n";
   for (const StatePoint& point : points) text += "\n" + RenderPoint(point, input.histories.size() > 1, color);
   return text;
 }

@@ -1,7 +1,7 @@
-// The state of a run at any event of its history (`lockstep state`): what is under way by the events alone, and, where this build has
-// the workflow's code, what replaying to that event tells besides: commands that the history does not show yet, the line that
-// issued each, where every live coroutine waits, and the engine's snapshot.
-// Invariant: the state at event N depends on the events up to N only; code that leaves the history before N contributes nothing.
+// The state of a run at any event of its history (`lockstep state`): what is under way by the events alone, and, where
+// this build has the workflow's code, what replaying to that event tells besides: commands that the history does not
+// show yet, the line that issued each, where every live coroutine waits, and the engine's snapshot. Invariant: the
+// state at event N depends on the events up to N only; code that leaves the history before N contributes nothing.
 #pragma once
 
 #include <cstdint>
@@ -50,20 +50,20 @@ struct StatePoint {
   history::PendingWork pending;
   // From here on only with the code.
   bool code = false;
-  std::string why_no_code;  // one line, when `code` is false
+  std::string why_no_code;                        // one line, when `code` is false
   std::map<int64_t, workflow::SourceLine> lines;  // of the commands, by their event
   std::vector<CommandView> unrecorded;            // issued, and not in the history up to this event
   std::vector<AwaitView> awaits;
-  std::vector<std::string> buffered;              // local activities asked for and without outcome, signals nobody took
-  int64_t run_seq = 0;                            // 0: the engine's log is not followed
+  std::vector<std::string> buffered;  // local activities asked for and without outcome, signals nobody took
+  int64_t run_seq = 0;                // 0: the engine's log is not followed
   Json snapshot;
   std::string snapshot_hash;
 };
 
 struct StateOptions {
   const workflow::WorkflowRegistry* registry = nullptr;  // nullptr: from events alone
-  int64_t execution = 1;  // of a chain
-  int64_t at = 0;         // event id; 0: at the end of every workflow task, of every execution
+  int64_t execution = 1;                                 // of a chain
+  int64_t at = 0;  // event id; 0: at the end of every workflow task, of every execution
   // Told before the code runs and after, as in SessionOptions.
   std::function<void(const workflow::Execution*)> on_activate;
 };

@@ -69,7 +69,8 @@ TEST_F(StateView, ScheduledActivity_HasTheLineThatIssuedIt_AndWhoWaitsForIt) {
     }
   }
   EXPECT_TRUE(awaited);
-  EXPECT_EQ(std::count_if(point.awaits.begin(), point.awaits.end(), [](const AwaitView& view) { return view.main; }), 1);
+  EXPECT_EQ(std::count_if(point.awaits.begin(), point.awaits.end(), [](const AwaitView& view) { return view.main; }),
+            1);
 }
 
 TEST_F(StateView, InsideATask_ShowsWhatTheHistoryDoesNotHaveYet) {
@@ -122,7 +123,8 @@ TEST_F(StateView, EventOutOfRange_IsWrongUsage) {
   const auto points = StatesOf(Input(), {.registry = &registry_, .at = 100'000});
   ASSERT_FALSE(points.has_value());
   EXPECT_EQ(points.error().code, "INPUT_EVENT_OUT_OF_RANGE");
-  EXPECT_EQ(StatesOf(Input(), {.registry = &registry_, .execution = 2, .at = 1}).error().code, "INPUT_EXECUTION_OUT_OF_RANGE");
+  EXPECT_EQ(StatesOf(Input(), {.registry = &registry_, .execution = 2, .at = 1}).error().code,
+            "INPUT_EXECUTION_OUT_OF_RANGE");
 }
 
 TEST_F(StateView, CodeThatLeftTheHistory_IsNotAskedAnyMore) {
@@ -149,7 +151,8 @@ TEST_F(StateView, ChainOfExecutions_CarriesTheSnapshotOn) {
   run.RunToEnd();
   ReplayInput input;
   input.path = "chain";
-  for (size_t i = 0; i < run.executions(); ++i) input.histories.push_back(history::ParseHistory(history::WriteJson(run.history(i)), "run").value());
+  for (size_t i = 0; i < run.executions(); ++i)
+    input.histories.push_back(history::ParseHistory(history::WriteJson(run.history(i)), "run").value());
   input.record = RecordOf(run);
   const int last = run.history(2).events_size();
   const auto points = StatesOf(input, {.registry = &registry_, .execution = 3, .at = last});

@@ -8,8 +8,8 @@
 #include "engine-core/base/bytes.h"
 #include "engine-core/state/snapshot.h"
 #include "engine-core/workflow/execution.h"
-#include "engine-core/workflow/match.h"
 #include "engine-core/workflow/markers.h"
+#include "engine-core/workflow/match.h"
 #include "engine-core/workflow/registry.h"
 #include "replay/history/event_names.h"
 #include "replay/history/pending.h"
@@ -45,26 +45,30 @@ class Table {
 
 // Which lane an event belongs to: its step, else what kind of thing it is about.
 std::string LaneOf(const HistoryEvent& event, const std::map<int64_t, std::string>& opened) {
-  if (const auto parent = opened.find(history::OpenedBy(event)); parent != opened.end() && !event.has_workflow_task_started_event_attributes() &&
-                                                                 !event.has_workflow_task_completed_event_attributes() && !event.has_workflow_task_failed_event_attributes() &&
-                                                                 !event.has_workflow_task_timed_out_event_attributes()) {
+  if (const auto parent = opened.find(history::OpenedBy(event));
+      parent != opened.end() && !event.has_workflow_task_started_event_attributes() &&
+      !event.has_workflow_task_completed_event_attributes() && !event.has_workflow_task_failed_event_attributes() &&
+      !event.has_workflow_task_timed_out_event_attributes()) {
     return parent->second;
   }
   const std::string step = workflow::StepIdOf(event);
   if (!step.empty()) return "step " + PrintableUtf8(step);
   const std::string type = history::EventTypeName(event.event_type());
   if (type.starts_with("WorkflowTask")) return "workflow tasks";
-  if (event.has_activity_task_scheduled_event_attributes()) return PrintableUtf8(event.activity_task_scheduled_event_attributes().activity_type().name());
+  if (event.has_activity_task_scheduled_event_attributes())
+    return PrintableUtf8(event.activity_task_scheduled_event_attributes().activity_type().name());
   if (type.starts_with("Timer")) return "timers";
   if (event.has_start_child_workflow_execution_initiated_event_attributes()) {
-    return "child " + PrintableUtf8(event.start_child_workflow_execution_initiated_event_attributes().workflow_type().name());
+    return "child " +
+           PrintableUtf8(event.start_child_workflow_execution_initiated_event_attributes().workflow_type().name());
   }
   if (type.find("Signal") != std::string::npos) return "signals";
   return "run";
 }
 
 std::string StackText(const AwaitView& view) {
-  std::string text = std::string(view.main ? "main" : "task") + " waits for " + view.waits_for + (view.cancelled ? " (scope cancelled)" : "");
+  std::string text = std::string(view.main ? "main" : "task") + " waits for " + view.waits_for +
+                     (view.cancelled ? " (scope cancelled)" : "");
   for (const workflow::SourceLine& frame : view.stack) text += "\n    " + frame.ToString() + "  " + frame.function;
   return text;
 }
@@ -73,7 +77,8 @@ std::string StackText(const AwaitView& view) {
 class CodeTrack {
  public:
   void Run(const ReplayInput& input, size_t wanted, const workflow::WorkflowRegistry* registry, size_t tasks) {
-    if (registry == nullptr || registry->Find(history::WorkflowType(*input.histories[wanted].history)) == nullptr) return;
+    if (registry == nullptr || registry->Find(history::WorkflowType(*input.histories[wanted].history)) == nullptr)
+      return;
     EngineLog log = LogFor(input);
     size_t done = 0;
     for (size_t i = 0; i <= wanted && done < tasks; ++i) {
@@ -103,7 +108,8 @@ class CodeTrack {
         if (taken[i] || !workflow::SameIdentity(*issued.command, *step.task.recorded[i])) continue;
         taken[i] = true;
         const workflow::SourceLine line = workflow::ToSourceLine(issued.where);
-        if (line.known()) lines_.Push(Json(Json::Array{step.task.recorded[i]->event_id(), line.ToString() + " " + line.function}));
+        if (line.known())
+          lines_.Push(Json(Json::Array{step.task.recorded[i]->event_id(), line.ToString() + " " + line.function}));
         break;
       }
     }
@@ -132,10 +138,14 @@ class CodeTrack {
 std::string InsideScript(const Json& json) {
   std::string text;
   for (const char c : CanonicalJson(json)) {
-    if (c == '<') text += "\\u003c";
-    else if (c == '>') text += "\\u003e";
-    else if (c == '&') text += "\\u0026";
-    else text += c;
+    if (c == '<')
+      text += "\\u003c";
+    else if (c == '>')
+      text += "\\u003e";
+    else if (c == '&')
+      text += "\\u0026";
+    else
+      text += c;
   }
   return text;
 }
@@ -143,11 +153,16 @@ std::string InsideScript(const Json& json) {
 std::string EscapedHtml(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '&') out += "&amp;";
-    else if (c == '"') out += "&quot;";
-    else out += c;
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (c == '"')
+      out += "&quot;";
+    else
+      out += c;
   }
   return out;
 }
@@ -194,12 +209,16 @@ Json TimelineRun(const ReplayInput& input, size_t execution, const workflow::Wor
     const std::string lane = LaneOf(event, opened);
     opened[id] = lane;
     const std::string fact = PrintableUtf8(TruncateUtf8(history::EventFact(event), kMaxFact));
-    list.Push(Json(Json::Array{id, types.Of(PrintableUtf8(history::EventTypeName(event, loaded.info))), std::max<int64_t>(0, history::TimeMillis(event) - begin), lanes.Of(lane), parent, fact}));
+    list.Push(
+        Json(Json::Array{id, types.Of(PrintableUtf8(history::EventTypeName(event, loaded.info))),
+                         std::max<int64_t>(0, history::TimeMillis(event) - begin), lanes.Of(lane), parent, fact}));
     fold.Apply(event);
     const auto& pending = fold.work().items;
     // The item this event opened, or moved on, or closed.
     const auto known = items.find(parent);
-    const auto now = std::find_if(pending.begin(), pending.end(), [&](const history::PendingItem& item) { return item.event_id == (known == items.end() ? id : parent); });
+    const auto now = std::find_if(pending.begin(), pending.end(), [&](const history::PendingItem& item) {
+      return item.event_id == (known == items.end() ? id : parent);
+    });
     if (known != items.end()) {
       if (now == pending.end() && known->second[5] == Json(0)) known->second[5] = id;
       if (now != pending.end()) known->second[4] = now->started_event_id;
@@ -210,7 +229,9 @@ Json TimelineRun(const ReplayInput& input, size_t execution, const workflow::Wor
   for (auto& [id, item] : items) item_list.Push(Json(std::move(item)));
   for (const workflow::TaskSlice& task : workflow::CutHistory(pointers).tasks) {
     const int64_t completed = task.completed != nullptr ? task.completed->event_id() : 0;
-    const int64_t end = !task.recorded.empty() ? task.recorded.back()->event_id() : completed != 0 ? completed : task.started->event_id();
+    const int64_t end = !task.recorded.empty() ? task.recorded.back()->event_id()
+                        : completed != 0       ? completed
+                                               : task.started->event_id();
     task_list.Push(Json(Json::Array{task.started->event_id(), completed, end}));
   }
   Json run = Json::MakeObject({{"path", input.path},
@@ -232,7 +253,9 @@ Json TimelineRun(const ReplayInput& input, size_t execution, const workflow::Wor
 }
 
 std::string TimelinePage(std::vector<Json> runs, const Json& divergence) {
-  const std::string title = runs.empty() ? std::string("lockstep") : runs.front().GetString("workflowType") + " " + runs.front().GetString("path");
+  const std::string title = runs.empty()
+                                ? std::string("lockstep")
+                                : runs.front().GetString("workflowType") + " " + runs.front().GetString("path");
   Json list = Json::MakeArray();
   for (Json& run : runs) list.Push(std::move(run));
   Json shown = divergence;
@@ -241,7 +264,10 @@ std::string TimelinePage(std::vector<Json> runs, const Json& divergence) {
     for (const char* name : {"runningDigests", "probes", "experiments"}) shown.AsObject().erase(name);
     if (const Json* detail = shown.At("/identicalUpTo/execution"); detail != nullptr) shown.Set("execution", *detail);
   }
-  const Json data = Json::MakeObject({{"runs", std::move(list)}, {"divergence", shown}, {"verdict", divergence.is_object() ? divergence.GetString("verdict") : std::string()}});
+  const Json data =
+      Json::MakeObject({{"runs", std::move(list)},
+                        {"divergence", shown},
+                        {"verdict", divergence.is_object() ? divergence.GetString("verdict") : std::string()}});
   std::string page(kPageHtml);
   const auto put = [&page](std::string_view mark, std::string_view text) {
     const size_t place = page.find(mark);

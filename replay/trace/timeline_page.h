@@ -1,6 +1,7 @@
-// The time line as one self-contained HTML page (`lockstep trace --html`): events, workflow tasks, steps as lanes, state at each point, the
-// divergence marked, a second run beside it. The page loads nothing; its parts are in replay/trace/page/.
-// Invariant: the size grows with the history, not with its square: snapshots are kept as changes from task to task.
+// The time line as one self-contained HTML page (`lockstep trace --html`): events, workflow tasks, steps as lanes,
+// state at each point, the divergence marked, a second run beside it. The page loads nothing; its parts are in
+// replay/trace/page/. Invariant: the size grows with the history, not with its square: snapshots are kept as changes
+// from task to task.
 #pragma once
 
 #include <string>
@@ -16,8 +17,8 @@ class WorkflowRegistry;
 namespace lockstep::replay {
 
 // One run, one execution of its chain. `registry` may be nullptr: then without lines, waits and snapshots.
-// The code runs in this process as far as `tasks` workflow tasks of the whole chain (0: none), so that code which leaves the history,
-// crashes or spins after them is not run.
+// The code runs in this process as far as `tasks` workflow tasks of the whole chain (0: none), so that code which
+// leaves the history, crashes or spins after them is not run.
 Json TimelineRun(const ReplayInput& input, size_t execution, const workflow::WorkflowRegistry* registry, size_t tasks);
 
 // `divergence` is divergence.json or null. `runs` has one or two.

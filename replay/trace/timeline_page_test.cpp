@@ -19,7 +19,8 @@ using ::testing::Not;
 ReplayInput InputOf(const CheckedRun& run) {
   ReplayInput input;
   input.path = "a </script> & \"path\"";
-  for (size_t i = 0; i < run.executions(); ++i) input.histories.push_back(history::ParseHistory(history::WriteJson(run.history(i)), "run").value());
+  for (size_t i = 0; i < run.executions(); ++i)
+    input.histories.push_back(history::ParseHistory(history::WriteJson(run.history(i)), "run").value());
   input.record = RecordOf(run);
   return input;
 }
@@ -72,14 +73,18 @@ TEST(TimelinePage, NothingInTheDataEndsTheScript_AndNothingIsLoaded) {
   size_t ends = 0;
   for (size_t at = page.find("</script>"); at != std::string::npos; at = page.find("</script>", at + 1)) ++ends;
   EXPECT_EQ(ends, 2u);
-  for (const char* mark : {"%TITLE%", "%STYLE%", "%SCRIPT%", "%DATA%", "http://", "https://", "src=", "@import", "url("}) EXPECT_THAT(page, Not(HasSubstr(mark)));
+  for (const char* mark :
+       {"%TITLE%", "%STYLE%", "%SCRIPT%", "%DATA%", "http://", "https://", "src=", "@import", "url("})
+    EXPECT_THAT(page, Not(HasSubstr(mark)));
   EXPECT_THAT(page, HasSubstr("a &lt;/script&gt; &amp; &quot;path&quot;"));
 }
 
 TEST(TimelinePage, EmptyOfCode_StillHasEvents) {
   EXPECT_FALSE(kPageHtml.empty());
-  const auto loaded = history::ParseHistory(R"({"events":[{"eventId":"1","eventTime":"2024-01-01T00:00:00Z","eventType":"WorkflowExecutionStarted",
-      "workflowExecutionStartedEventAttributes":{"workflowType":{"name":"other"}}}]})", "x");
+  const auto loaded = history::ParseHistory(
+      R"({"events":[{"eventId":"1","eventTime":"2024-01-01T00:00:00Z","eventType":"WorkflowExecutionStarted",
+      "workflowExecutionStartedEventAttributes":{"workflowType":{"name":"other"}}}]})",
+      "x");
   ReplayInput input;
   input.path = "x";
   input.histories.push_back(*loaded);
@@ -95,8 +100,10 @@ RC_GTEST_PROP(MergePatchBetween, TurnsTheOneIntoTheOther, ()) {
     Json json = Json::MakeObject();
     for (int i = *rc::gen::inRange(0, 5); i > 0; --i) {
       Json inner = Json::MakeObject();
-      for (int j = *rc::gen::inRange(0, 4); j > 0; --j) inner.Set(std::string(1, static_cast<char>('a' + *rc::gen::inRange(0, 4))), *rc::gen::inRange(0, 3));
-      json.Set(std::string(1, static_cast<char>('a' + *rc::gen::inRange(0, 5))), *rc::gen::inRange(0, 3) == 0 ? Json(*rc::gen::inRange(0, 9)) : inner);
+      for (int j = *rc::gen::inRange(0, 4); j > 0; --j)
+        inner.Set(std::string(1, static_cast<char>('a' + *rc::gen::inRange(0, 4))), *rc::gen::inRange(0, 3));
+      json.Set(std::string(1, static_cast<char>('a' + *rc::gen::inRange(0, 5))),
+               *rc::gen::inRange(0, 3) == 0 ? Json(*rc::gen::inRange(0, 9)) : inner);
     }
     return json;
   };

@@ -49,14 +49,18 @@ AwaitView AwaitFromJson(const Json& json) {
   const Json* stack = json.Find("stack");
   for (size_t i = 0; stack != nullptr && stack->is_array() && i < stack->AsArray().size(); ++i) {
     const Json& frame = stack->AsArray()[i];
-    if (frame.is_object()) view.stack.push_back({frame.GetString("file"), static_cast<uint32_t>(frame.GetInt("line")), frame.GetString("function")});
+    if (frame.is_object())
+      view.stack.push_back(
+          {frame.GetString("file"), static_cast<uint32_t>(frame.GetInt("line")), frame.GetString("function")});
   }
   return view;
 }
 
 // A path or word as a shell takes it.
 std::string Quoted(const std::string& text) {
-  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return IsAsciiAlnum(c) || std::string_view("/._-+=:@,").find(c) != std::string_view::npos; });
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return IsAsciiAlnum(c) || std::string_view("/._-+=:@,").find(c) != std::string_view::npos;
+  });
   if (plain) return text;
   std::string quoted = "'";
   for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -65,7 +69,8 @@ std::string Quoted(const std::string& text) {
 
 class Tracer {
  public:
-  Tracer(const ReplayInput& input, const TraceOptions& options) : input_(input), options_(options), tree_(options.sources) {}
+  Tracer(const ReplayInput& input, const TraceOptions& options)
+      : input_(input), options_(options), tree_(options.sources) {}
 
   Result<TraceReport> Run() {
     Introduce();
@@ -97,7 +102,8 @@ class Tracer {
     report_.inputs = Json::MakeObject();
     if (const auto json = workflow::ReadFirstJson(start.input()); json && !json->is_null()) {
       report_.inputs.Set("workflowInputSha256", Sha256Hex(CanonicalJson(*json)));
-      if (const Json* ref = json->Find("planRef"); ref != nullptr && ref->is_object()) report_.inputs.Set("planSha256", PrintableUtf8(ref->GetString("sha256")));
+      if (const Json* ref = json->Find("planRef"); ref != nullptr && ref->is_object())
+        report_.inputs.Set("planSha256", PrintableUtf8(ref->GetString("sha256")));
     }
   }
 
@@ -121,7 +127,8 @@ class Tracer {
   }
 
   static ProbeNote NoteOf(const ProbeOptions& options, const ProbeResult& probe) {
-    return {options.tasks, options.condition, options.to_the_end, VerdictOf(probe), probe.expected_digest, probe.actual_digest};
+    return {options.tasks,    options.condition,     options.to_the_end,
+            VerdictOf(probe), probe.expected_digest, probe.actual_digest};
   }
 
   Status Search() {
@@ -146,7 +153,8 @@ class Tracer {
       divergence.grade = workflow::Grade::kCommandChanging;
       divergence.task_started_id = BadTask().started_id;
       divergence.event_id = BadTask().started_id;
-      divergence.actual = bad_.spun ? "the code never yielded" : "the code crashed with signal " + std::to_string(bad_.signal);
+      divergence.actual =
+          bad_.spun ? "the code never yielded" : "the code crashed with signal " + std::to_string(bad_.signal);
       divergence.where = bad_.where;
       bad_.divergences.push_back(std::move(divergence));
     }
@@ -159,7 +167,9 @@ class Tracer {
     }
   }
 
-  const TaskPlan::Task& BadTask() const { return report_.plan.tasks[std::min(report_.first_bad, report_.plan.tasks.size()) - 1]; }
+  const TaskPlan::Task& BadTask() const {
+    return report_.plan.tasks[std::min(report_.first_bad, report_.plan.tasks.size()) - 1];
+  }
 
   void SideBySide() {
     const Divergence& first = report_.first;
@@ -184,7 +194,8 @@ class Tracer {
         report_.fields.push_back({AttributePointer(divergence.field), divergence.expected, divergence.actual});
         continue;
       }
-      for (JsonDifference& difference : DiffJson(expected_part != nullptr ? *expected_part : none, actual_part != nullptr ? *actual_part : none)) {
+      for (JsonDifference& difference :
+           DiffJson(expected_part != nullptr ? *expected_part : none, actual_part != nullptr ? *actual_part : none)) {
         difference.pointer = AttributePointer(divergence.field) + difference.pointer;
         report_.fields.push_back(std::move(difference));
       }
@@ -257,7 +268,8 @@ class Tracer {
 
   void Repair() {
     const Divergence& first = report_.first;
-    const std::string what = !first.field.empty() ? first.field.substr(first.field.rfind('.') + 1) : std::string(workflow::DivergenceKindName(first.kind));
+    const std::string what = !first.field.empty() ? first.field.substr(first.field.rfind('.') + 1)
+                                                  : std::string(workflow::DivergenceKindName(first.kind));
     for (const Cause& cause : report_.causes) {
       if (cause.change < 0) continue;
       const Hunk& hunk = options_.changes[static_cast<size_t>(cause.change)];
@@ -268,8 +280,10 @@ class Tracer {
     if (report_.gate.note.empty() && fresh) {
       report_.gate = GateForNewCommand(&tree_, first.where, ChangeIdFor(first.where.function, what));
     } else if (report_.gate.note.empty()) {
-      report_.gate = {ChangeIdFor(first.where.function, what), {},
-                      "the old text is not known: name a revision that was in step (--changed-since REV) to get the gate as a patch"};
+      report_.gate = {ChangeIdFor(first.where.function, what),
+                      {},
+                      "the old text is not known: name a revision that was in step (--changed-since REV) to get the "
+                      "gate as a patch"};
     }
   }
 
@@ -281,15 +295,19 @@ class Tracer {
   std::optional<ProbeResult> again_, environment_, memory_;
 };
 
-// --- two recorded runs ---------------------------------------------------------------------------------------------------
+// --- two recorded runs
+// ---------------------------------------------------------------------------------------------------
 
 // What two runs of one plan have in common: no ids, times, numbers of the log, lengths.
 Json Comparable(const state::EventRecord& record) {
   Json payload = record.payload;
   if (payload.is_object()) {
-    for (const char* name : {"durationMs", "engineRunRef", "engineType", "validation", "triggerSource", "queueWaitMs"}) payload.AsObject().erase(name);
+    for (const char* name : {"durationMs", "engineRunRef", "engineType", "validation", "triggerSource", "queueWaitMs"})
+      payload.AsObject().erase(name);
   }
-  return Json::MakeObject({{"eventType", record.event_type}, {"stepId", record.step_id}, {"logicalAttemptId", static_cast<int64_t>(record.logical_attempt_id)},
+  return Json::MakeObject({{"eventType", record.event_type},
+                           {"stepId", record.step_id},
+                           {"logicalAttemptId", static_cast<int64_t>(record.logical_attempt_id)},
                            {"payload", std::move(payload)}});
 }
 
@@ -308,12 +326,14 @@ struct Lane {
 std::map<std::string, Lane> LanesOf(const ReplayInput& input) {
   std::map<std::string, Lane> lanes;
   if (input.record && !input.record->events.empty()) {
-    for (const state::EventRecord& record : input.record->events) lanes[record.step_id].Add(Comparable(record), record.run_seq);
+    for (const state::EventRecord& record : input.record->events)
+      lanes[record.step_id].Add(Comparable(record), record.run_seq);
     return lanes;
   }
   for (const auto& loaded : input.histories) {
     for (const auto& event : loaded.history->events()) {
-      if (workflow::IsCommandEvent(event)) lanes[""].Add(CommandEventJson(event).GetString("command"), event.event_id());
+      if (workflow::IsCommandEvent(event))
+        lanes[""].Add(CommandEventJson(event).GetString("command"), event.event_id());
     }
   }
   return lanes;
@@ -326,7 +346,9 @@ std::string_view TraceVerdictName(TraceVerdict verdict) {
   return kNames[static_cast<size_t>(verdict)];
 }
 
-Result<TraceReport> TraceHistory(const ReplayInput& input, const TraceOptions& options) { return Tracer(input, options).Run(); }
+Result<TraceReport> TraceHistory(const ReplayInput& input, const TraceOptions& options) {
+  return Tracer(input, options).Run();
+}
 
 TraceReport CompareRuns(const ReplayInput& input, const ReplayInput& against) {
   TraceReport report;
@@ -361,8 +383,11 @@ TraceReport CompareRuns(const ReplayInput& input, const ReplayInput& against) {
     report.actual = at < right.items.size() ? right.items[at] : Json();
     report.fields = DiffJson(report.expected, report.actual);
     Divergence divergence;
-    divergence.kind = report.actual.is_null() ? DivergenceKind::kMissingCommand : report.expected.is_null() ? DivergenceKind::kSurplusCommand : DivergenceKind::kEventChanged;
-    divergence.grade = divergence.kind == DivergenceKind::kEventChanged ? workflow::Grade::kPayloadOnly : workflow::Grade::kCommandChanging;
+    divergence.kind = report.actual.is_null()     ? DivergenceKind::kMissingCommand
+                      : report.expected.is_null() ? DivergenceKind::kSurplusCommand
+                                                  : DivergenceKind::kEventChanged;
+    divergence.grade = divergence.kind == DivergenceKind::kEventChanged ? workflow::Grade::kPayloadOnly
+                                                                        : workflow::Grade::kCommandChanging;
     divergence.step_id = name;
     divergence.run_seq = at < right.places.size() && input.record ? right.places[at] : 0;
     divergence.event_id = at < right.places.size() && !input.record ? right.places[at] : 0;
@@ -375,12 +400,15 @@ TraceReport CompareRuns(const ReplayInput& input, const ReplayInput& against) {
     report.all = {divergence};
   }
   if (report.verdict == TraceVerdict::kDiverged) {
-    const auto plan_of = [](const ReplayInput& run) { return run.record ? run.record->manifest.GetString("planSha256") : std::string(); };
+    const auto plan_of = [](const ReplayInput& run) {
+      return run.record ? run.record->manifest.GetString("planSha256") : std::string();
+    };
     const bool other_plan = plan_of(input) != plan_of(against);
     Cause cause;
     cause.cause = other_plan ? "plan-or-input-change" : "external-result";
     cause.confidence = other_plan ? 0.95 : 0.6;
-    cause.evidence.push_back(other_plan ? "the two runs are of different plans" : "two runs of one plan: their steps gave different results");
+    cause.evidence.push_back(other_plan ? "the two runs are of different plans"
+                                        : "two runs of one plan: their steps gave different results");
     report.causes.push_back(std::move(cause));
   }
   return report;

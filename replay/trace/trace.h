@@ -1,6 +1,6 @@
-// Finds where a replay first leaves its history and why (`lockstep trace`, spec 07 section 7): a binary search over replays of prefixes,
-// each in a process of its own, then the same prefix under other conditions, then the ranking of causes.
-// Must be called while the process has one thread (probes fork).
+// Finds where a replay first leaves its history and why (`lockstep trace`, spec 07 section 7): a binary search over
+// replays of prefixes, each in a process of its own, then the same prefix under other conditions, then the ranking of
+// causes. Must be called while the process has one thread (probes fork).
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ struct TraceOptions {
   std::vector<Hunk> changes;
   bool changes_known = false;
   std::vector<Finding> findings;
-  bool experiments = true;     // replay again under other conditions
+  bool experiments = true;  // replay again under other conditions
   int64_t deadlock_ms = 2'000;
-  int64_t now_ms = 0;          // of this machine
+  int64_t now_ms = 0;  // of this machine
 };
 
 struct ProbeNote {
@@ -71,15 +71,16 @@ struct TraceReport {
   std::vector<std::string> reproduce;
   std::string expected_digest;  // running, up to and with the first difference
   std::string actual_digest;
-  Json inputs;                  // digests of what went in
-  std::string against;          // the other run, when two were compared
-  history::GrowthReport growth; // kNoCode
-  history::PendingWork pending; // kNoCode: at the end
+  Json inputs;                   // digests of what went in
+  std::string against;           // the other run, when two were compared
+  history::GrowthReport growth;  // kNoCode
+  history::PendingWork pending;  // kNoCode: at the end
 };
 
 // Errors: those of probes.
 Result<TraceReport> TraceHistory(const ReplayInput& input, const TraceOptions& options);
-// Two recorded runs of one plan, without running any code: the first event of a step, or of the run, that is not the same in both.
+// Two recorded runs of one plan, without running any code: the first event of a step, or of the run, that is not the
+// same in both.
 TraceReport CompareRuns(const ReplayInput& input, const ReplayInput& against);
 
 Json ToJson(const TraceReport& report);

@@ -16,14 +16,19 @@ using workflow::SourceLine;
 
 Json LineJson(const SourceLine& line) {
   if (!line.known()) return Json();
-  return Json::MakeObject({{"file", line.file}, {"line", static_cast<int64_t>(line.line)}, {"function", line.function}});
+  return Json::MakeObject(
+      {{"file", line.file}, {"line", static_cast<int64_t>(line.line)}, {"function", line.function}});
 }
 
 Json ProbesJson(const std::vector<ProbeNote>& probes) {
   Json list = Json::MakeArray();
   for (const ProbeNote& probe : probes) {
-    list.Push(Json::MakeObject({{"workflowTasks", Json::Size(probe.tasks)}, {"toTheEnd", probe.to_the_end}, {"condition", ConditionName(probe.condition)},
-                                {"verdict", probe.verdict}, {"expectedDigest", probe.expected_digest}, {"actualDigest", probe.actual_digest}}));
+    list.Push(Json::MakeObject({{"workflowTasks", Json::Size(probe.tasks)},
+                                {"toTheEnd", probe.to_the_end},
+                                {"condition", ConditionName(probe.condition)},
+                                {"verdict", probe.verdict},
+                                {"expectedDigest", probe.expected_digest},
+                                {"actualDigest", probe.actual_digest}}));
   }
   return list;
 }
@@ -31,7 +36,8 @@ Json ProbesJson(const std::vector<ProbeNote>& probes) {
 Json FieldsJson(const std::vector<JsonDifference>& fields) {
   Json list = Json::MakeArray();
   for (const JsonDifference& field : fields) {
-    list.Push(Json::MakeObject({{"path", field.pointer}, {"expected", field.expected.empty() ? Json() : Json(field.expected)},
+    list.Push(Json::MakeObject({{"path", field.pointer},
+                                {"expected", field.expected.empty() ? Json() : Json(field.expected)},
                                 {"actual", field.actual.empty() ? Json() : Json(field.actual)}}));
   }
   return list;
@@ -42,7 +48,9 @@ Json CausesJson(const std::vector<Cause>& causes) {
   for (const Cause& cause : causes) {
     Json evidence = Json::MakeArray();
     for (const std::string& text : cause.evidence) evidence.Push(text);
-    Json json = Json::MakeObject({{"cause", cause.cause}, {"meaning", CauseMeaning(cause.cause)}, {"confidence", std::round(cause.confidence * 100) / 100},
+    Json json = Json::MakeObject({{"cause", cause.cause},
+                                  {"meaning", CauseMeaning(cause.cause)},
+                                  {"confidence", std::round(cause.confidence * 100) / 100},
                                   {"evidence", std::move(evidence)}});
     if (cause.where.known()) json.Set("source", LineJson(cause.where));
     if (!cause.finding.empty()) json.Set("finding", cause.finding);
@@ -61,11 +69,14 @@ Json IdenticalUpTo(const TraceReport& report) {
   const TaskPlan::Task* good = LastGood(report);
   if (report.verdict == TraceVerdict::kIdentical && !report.plan.tasks.empty()) good = &report.plan.tasks.back();
   if (good == nullptr) return Json();
-  return Json::MakeObject({{"execution", good->execution}, {"workflowTask", Json::Size(static_cast<size_t>(good - report.plan.tasks.data()) + 1)},
-                           {"eventId", good->end_id}, {"runningDigest", good->expected_digest}});
+  return Json::MakeObject({{"execution", good->execution},
+                           {"workflowTask", Json::Size(static_cast<size_t>(good - report.plan.tasks.data()) + 1)},
+                           {"eventId", good->end_id},
+                           {"runningDigest", good->expected_digest}});
 }
 
-// --- text ----------------------------------------------------------------------------------------------------------------
+// --- text
+// ----------------------------------------------------------------------------------------------------------------
 
 constexpr size_t kColumn = 62;
 constexpr size_t kMostLines = 40;
@@ -73,7 +84,9 @@ constexpr size_t kMostLines = 40;
 class Text {
  public:
   explicit Text(bool color) : color_(color) {}
-  std::string Paint(std::string_view code, const std::string& text) const { return color_ ? "\x1b[" + std::string(code) + "m" + text + "\x1b[0m" : text; }
+  std::string Paint(std::string_view code, const std::string& text) const {
+    return color_ ? "\x1b[" + std::string(code) + "m" + text + "\x1b[0m" : text;
+  }
   std::string Bold(const std::string& text) const { return Paint("1", text); }
 
  private:
@@ -81,7 +94,8 @@ class Text {
 };
 
 size_t WidthOf(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 std::string Column(std::string_view text) {
@@ -104,7 +118,8 @@ std::vector<std::pair<int, int>> Align(const std::vector<std::string>& left, con
   const size_t n = left.size(), m = right.size();
   std::vector<std::vector<uint32_t>> best(n + 1, std::vector<uint32_t>(m + 1, 0));
   for (size_t i = n; i-- > 0;) {
-    for (size_t j = m; j-- > 0;) best[i][j] = left[i] == right[j] ? best[i + 1][j + 1] + 1 : std::max(best[i + 1][j], best[i][j + 1]);
+    for (size_t j = m; j-- > 0;)
+      best[i][j] = left[i] == right[j] ? best[i + 1][j + 1] + 1 : std::max(best[i + 1][j], best[i][j + 1]);
   }
   std::vector<std::pair<int, int>> pairs;
   size_t i = 0, j = 0;
@@ -128,7 +143,10 @@ std::string SideBySideText(const TraceReport& report, const Text& text) {
   right.resize(std::min<size_t>(right.size(), 400));
   const auto pairs = Align(left, right);
   std::vector<bool> shown(pairs.size(), false);
-  const auto differs = [&](size_t k) { return pairs[k].first < 0 || pairs[k].second < 0 || left[static_cast<size_t>(pairs[k].first)] != right[static_cast<size_t>(pairs[k].second)]; };
+  const auto differs = [&](size_t k) {
+    return pairs[k].first < 0 || pairs[k].second < 0 ||
+           left[static_cast<size_t>(pairs[k].first)] != right[static_cast<size_t>(pairs[k].second)];
+  };
   for (size_t k = 0; k < pairs.size(); ++k) {
     if (!differs(k)) continue;
     for (size_t near = k > 2 ? k - 2 : 0; near < std::min(pairs.size(), k + 3); ++near) shown[near] = true;
@@ -144,7 +162,8 @@ std::string SideBySideText(const TraceReport& report, const Text& text) {
     const std::string b = pairs[k].second < 0 ? std::string() : right[static_cast<size_t>(pairs[k].second)];
     std::string second = Column(b);
     second.erase(second.find_last_not_of(' ') + 1);
-    out += differs(k) ? "  " + text.Paint("31", Column(a)) + " | " + text.Paint("32", second) + "\n" : "  " + Column(a) + "   " + second + "\n";
+    out += differs(k) ? "  " + text.Paint("31", Column(a)) + " | " + text.Paint("32", second) + "\n"
+                      : "  " + Column(a) + "   " + second + "\n";
     ++lines;
   }
   return out;
@@ -163,15 +182,19 @@ std::string CausesText(const TraceReport& report, SourceTree* sources, const Tex
     const Cause& cause = report.causes[i];
     char confidence[16];
     std::snprintf(confidence, sizeof(confidence), "%.2f", cause.confidence);
-    out += "  " + std::to_string(i + 1) + ". " + text.Bold(cause.cause) + " (" + confidence + "): " + std::string(CauseMeaning(cause.cause)) + "\n";
-    if (cause.where.known()) out += "     at " + cause.where.ToString() + (cause.where.function.empty() ? "" : " in " + cause.where.function) + "\n" + Snippet(cause.where, sources);
+    out += "  " + std::to_string(i + 1) + ". " + text.Bold(cause.cause) + " (" + confidence +
+           "): " + std::string(CauseMeaning(cause.cause)) + "\n";
+    if (cause.where.known())
+      out += "     at " + cause.where.ToString() + (cause.where.function.empty() ? "" : " in " + cause.where.function) +
+             "\n" + Snippet(cause.where, sources);
     for (const std::string& evidence : cause.evidence) out += "     - " + PrintableUtf8(evidence) + "\n";
   }
   return out;
 }
 
 std::string HeadText(const TraceReport& report, const Text& text) {
-  std::string out = text.Bold(report.path) + ": " + PrintableUtf8(report.workflow_type) + " [" + report.workflow_id + "], " + std::to_string(report.events) + " events";
+  std::string out = text.Bold(report.path) + ": " + PrintableUtf8(report.workflow_type) + " [" + report.workflow_id +
+                    "], " + std::to_string(report.events) + " events";
   if (!report.plan.tasks.empty()) out += ", " + std::to_string(report.plan.tasks.size()) + " workflow tasks";
   if (!report.against.empty()) out += ", against " + report.against;
   return out + "\n";
@@ -179,27 +202,34 @@ std::string HeadText(const TraceReport& report, const Text& text) {
 
 std::string SearchText(const TraceReport& report) {
   if (report.replays == 0) return {};
-  return std::to_string(report.replays) + (report.replays == 1 ? " replay" : " replays") + " of at most " + std::to_string(MostProbes(report.positions));
+  return std::to_string(report.replays) + (report.replays == 1 ? " replay" : " replays") + " of at most " +
+         std::to_string(MostProbes(report.positions));
 }
 
 std::string DivergenceText(const TraceReport& report, const Text& text) {
   const Divergence& first = report.first;
   std::string out;
   if (const TaskPlan::Task* good = LastGood(report)) {
-    out += "in step up to event " + std::to_string(good->end_id) + (good->execution > 1 ? " of execution " + std::to_string(good->execution) : "") + " (workflow task " +
-           std::to_string(report.first_bad - 1) + " of " + std::to_string(report.plan.tasks.size()) + "), " + SearchText(report) + "\n";
+    out += "in step up to event " + std::to_string(good->end_id) +
+           (good->execution > 1 ? " of execution " + std::to_string(good->execution) : "") + " (workflow task " +
+           std::to_string(report.first_bad - 1) + " of " + std::to_string(report.plan.tasks.size()) + "), " +
+           SearchText(report) + "\n";
   } else if (report.replays > 0) {
     out += "differs from the first workflow task on, " + SearchText(report) + "\n";
   }
-  out += "\n" + text.Paint("31;1", std::string(workflow::GradeName(first.grade)) + " " + std::string(workflow::DivergenceKindName(first.kind)));
+  out += "\n" + text.Paint("31;1", std::string(workflow::GradeName(first.grade)) + " " +
+                                       std::string(workflow::DivergenceKindName(first.kind)));
   if (first.event_id > 0) out += " at event " + std::to_string(first.event_id);
   if (first.run_seq > 0) out += ", runSeq " + std::to_string(first.run_seq);
   if (!first.step_id.empty()) out += ", step " + first.step_id;
   out += "\n";
   const auto row = [&](const char* name, const std::string& value) {
-    if (!value.empty()) out += "  " + std::string(name) + std::string(10 - std::string_view(name).size(), ' ') + value + "\n";
+    if (!value.empty())
+      out += "  " + std::string(name) + std::string(10 - std::string_view(name).size(), ' ') + value + "\n";
   };
-  const auto place = [](const SourceLine& line) { return line.known() ? line.ToString() + (line.function.empty() ? "" : " in " + line.function) : std::string(); };
+  const auto place = [](const SourceLine& line) {
+    return line.known() ? line.ToString() + (line.function.empty() ? "" : " in " + line.function) : std::string();
+  };
   row("command", first.command);
   if (report.fields.empty()) {
     row("field", first.field);
@@ -209,9 +239,12 @@ std::string DivergenceText(const TraceReport& report, const Text& text) {
   row("issued at", place(first.where));
   if (!(first.recorded_where == first.where)) row("recorded", place(first.recorded_where));
   for (const JsonDifference& field : report.fields) {
-    out += "  " + text.Bold(field.pointer) + "\n    expected " + (field.expected.empty() ? "nothing" : field.expected) + "\n    actual   " + (field.actual.empty() ? "nothing" : field.actual) + "\n";
+    out += "  " + text.Bold(field.pointer) + "\n    expected " + (field.expected.empty() ? "nothing" : field.expected) +
+           "\n    actual   " + (field.actual.empty() ? "nothing" : field.actual) + "\n";
   }
-  if (report.all.size() > 1) out += "  (" + std::to_string(report.all.size()) + " differences in this prefix; this is the first of the worst grade)\n";
+  if (report.all.size() > 1)
+    out += "  (" + std::to_string(report.all.size()) +
+           " differences in this prefix; this is the first of the worst grade)\n";
   if (!report.expected.is_null() || !report.actual.is_null()) out += "\n" + SideBySideText(report, text);
   return out;
 }
@@ -233,30 +266,52 @@ std::string RepairText(const TraceReport& report, const Text& text) {
 }  // namespace
 
 Json ToJson(const TraceReport& report) {
-  Json json = Json::MakeObject({{"format", "lockstep.divergence/1"}, {"path", report.path}, {"verdict", TraceVerdictName(report.verdict)},
-                                {"workflowType", PrintableUtf8(report.workflow_type)}, {"workflowId", report.workflow_id}, {"runId", report.run_id},
-                                {"events", report.events}, {"workflowTasks", Json::Size(report.plan.tasks.size())}});
+  Json json = Json::MakeObject({{"format", "lockstep.divergence/1"},
+                                {"path", report.path},
+                                {"verdict", TraceVerdictName(report.verdict)},
+                                {"workflowType", PrintableUtf8(report.workflow_type)},
+                                {"workflowId", report.workflow_id},
+                                {"runId", report.run_id},
+                                {"events", report.events},
+                                {"workflowTasks", Json::Size(report.plan.tasks.size())}});
   if (!report.against.empty()) json.Set("against", report.against);
-  if (report.verdict == TraceVerdict::kNoCode) return json.Set("growth", history::ToJson(report.growth)).Set("pending", history::ToJson(report.pending));
-  json.Set("search", Json::MakeObject({{"positions", Json::Size(report.positions)}, {"replays", Json::Size(report.replays)}, {"most", Json::Size(MostProbes(report.positions))}}));
-  json.Set("probes", ProbesJson(report.probes)).Set("identicalUpTo", IdenticalUpTo(report)).Set("inputs", report.inputs);
+  if (report.verdict == TraceVerdict::kNoCode)
+    return json.Set("growth", history::ToJson(report.growth)).Set("pending", history::ToJson(report.pending));
+  json.Set("search", Json::MakeObject({{"positions", Json::Size(report.positions)},
+                                       {"replays", Json::Size(report.replays)},
+                                       {"most", Json::Size(MostProbes(report.positions))}}));
+  json.Set("probes", ProbesJson(report.probes))
+      .Set("identicalUpTo", IdenticalUpTo(report))
+      .Set("inputs", report.inputs);
   Json digests = Json::MakeArray();
   for (const TaskPlan::Task& task : report.plan.tasks) {
-    digests.Push(Json::MakeObject({{"execution", task.execution}, {"startedEventId", task.started_id}, {"lastEventId", task.end_id}, {"runningDigest", task.expected_digest}}));
+    digests.Push(Json::MakeObject({{"execution", task.execution},
+                                   {"startedEventId", task.started_id},
+                                   {"lastEventId", task.end_id},
+                                   {"runningDigest", task.expected_digest}}));
   }
   json.Set("runningDigests", std::move(digests));
   if (report.verdict == TraceVerdict::kIdentical) return json;
-  json.Set("first", ToJson(report.first)).Set("fields", FieldsJson(report.fields)).Set("expectedCommand", report.expected).Set("actualCommand", report.actual);
+  json.Set("first", ToJson(report.first))
+      .Set("fields", FieldsJson(report.fields))
+      .Set("expectedCommand", report.expected)
+      .Set("actualCommand", report.actual);
   json.Set("divergenceSeq", report.first.run_seq > 0 ? Json(report.first.run_seq) : Json());
-  json.Set("workflowTask", Json::Size(report.first_bad)).Set("expectedDigest", report.expected_digest).Set("actualDigest", report.actual_digest);
+  json.Set("workflowTask", Json::Size(report.first_bad))
+      .Set("expectedDigest", report.expected_digest)
+      .Set("actualDigest", report.actual_digest);
   Json all = Json::MakeArray(), reproduce = Json::MakeArray(), awaits = Json::MakeArray();
   for (const Divergence& divergence : report.all) all.Push(ToJson(divergence));
   for (const std::string& line : report.reproduce) reproduce.Push(line);
   for (const AwaitView& view : report.awaits) awaits.Push(ToJson(view));
-  json.Set("divergences", std::move(all)).Set("causes", CausesJson(report.causes)).Set("experiments", ProbesJson(report.experiments));
+  json.Set("divergences", std::move(all))
+      .Set("causes", CausesJson(report.causes))
+      .Set("experiments", ProbesJson(report.experiments));
   json.Set("awaits", std::move(awaits)).Set("reproduce", std::move(reproduce));
   if (!report.gate.change_id.empty()) {
-    json.Set("repair", Json::MakeObject({{"changeId", report.gate.change_id}, {"patch", report.gate.patch.empty() ? Json() : Json(report.gate.patch)}, {"note", report.gate.note}}));
+    json.Set("repair", Json::MakeObject({{"changeId", report.gate.change_id},
+                                         {"patch", report.gate.patch.empty() ? Json() : Json(report.gate.patch)},
+                                         {"note", report.gate.note}}));
   }
   return json;
 }
@@ -265,10 +320,12 @@ std::string RenderTrace(const TraceReport& report, SourceTree* sources, bool col
   const Text text(color);
   std::string out = HeadText(report, text);
   if (report.verdict == TraceVerdict::kIdentical) {
-    return out + text.Paint("32;1", "in step") + " to the end" + (report.replays > 0 ? ", " + SearchText(report) : "") + "\n";
+    return out + text.Paint("32;1", "in step") + " to the end" + (report.replays > 0 ? ", " + SearchText(report) : "") +
+           "\n";
   }
   if (report.verdict == TraceVerdict::kNoCode) {
-    return out + "this build has no workflow " + PrintableUtf8(report.workflow_type) + ": nothing to replay; what its events say:\n\n" + history::RenderGrowth(report.growth);
+    return out + "this build has no workflow " + PrintableUtf8(report.workflow_type) +
+           ": nothing to replay; what its events say:\n\n" + history::RenderGrowth(report.growth);
   }
   out += DivergenceText(report, text) + CausesText(report, sources, text) + RepairText(report, text);
   return out;

@@ -51,7 +51,8 @@ class Trace : public ::testing::Test {
   ReplayInput Input(bool with_record = true) {
     ReplayInput input;
     input.path = "run";
-    for (size_t i = 0; i < run_.executions(); ++i) input.histories.push_back(history::ParseHistory(history::WriteJson(run_.history(i)), "run").value());
+    for (size_t i = 0; i < run_.executions(); ++i)
+      input.histories.push_back(history::ParseHistory(history::WriteJson(run_.history(i)), "run").value());
     if (with_record) input.record = RecordOf(run_);
     return input;
   }
@@ -106,12 +107,18 @@ TEST_F(Trace, ChangedInput_IsFoundWithFieldAndLine) {
   EXPECT_THAT(json.At("/reproduce/0")->AsString(), HasSubstr("lockstep replay run"));
   SourceTree none({});
   const std::string text = RenderTrace(report, &none, false);
-  for (const char* part : {"in step up to event", "replays of at most", "/input/0/logicalAttemptId", "causes", "to reproduce"}) EXPECT_THAT(text, HasSubstr(part));
+  for (const char* part :
+       {"in step up to event", "replays of at most", "/input/0/logicalAttemptId", "causes", "to reproduce"})
+    EXPECT_THAT(text, HasSubstr(part));
 }
 
 TEST_F(Trace, FirstOfSeveralDifferences_IsTheOneNamed) {
   ReplayInput input = Input();
-  for (int position : {2, 3, 4}) Scheduled(&input, position)->mutable_activity_task_scheduled_event_attributes()->mutable_task_queue()->set_name("q" + std::to_string(position));
+  for (int position : {2, 3, 4})
+    Scheduled(&input, position)
+        ->mutable_activity_task_scheduled_event_attributes()
+        ->mutable_task_queue()
+        ->set_name("q" + std::to_string(position));
   const TraceReport report = Of(input);
   EXPECT_EQ(report.first.event_id, Scheduled(&input, 2)->event_id());
   EXPECT_EQ(report.first.field, "taskQueue");
@@ -186,7 +193,8 @@ TEST_F(Trace, TwoRunsOfOnePlan_AreTheSame_WhateverTheirIdsAndTimes) {
   EXPECT_EQ(report.fields[0].pointer, "/payload/kind");
 }
 
-// --- code that misbehaves ------------------------------------------------------------------------------------------------
+// --- code that misbehaves
+// ------------------------------------------------------------------------------------------------
 
 wf::Task<wf::WorkflowResult> TwoTimers(const wf::Payloads&) {
   co_await wf::sleep(1'000);
