@@ -11,6 +11,7 @@ help:
 	@echo "make bench      benchmarks"
 	@echo "make bench-diagnosis  seeded defects: caught, graded, right line? (writes docs/diagnosis.md; needs half an hour)"
 	@echo "make lint       formatting and dependency rules"
+	@echo "make setup-hooks  lint before each commit, replay before each push"
 	@echo "make fixtures   record the histories of fixtures/histories anew (needs minutes)"
 
 bootstrap:
@@ -43,6 +44,9 @@ bench-diagnosis: build
 lint: configure
 	@$(BUILD)/venv/bin/python tools/check_dependencies.py
 	@tools/check-format
+
+setup-hooks:
+	@hooks/install
 
 fixtures: build
 	@$(BUILD)/venv/bin/python tools/record_fixtures.py

@@ -72,5 +72,7 @@ void AddDebug(CLI::App* app, Run* run);
 void AddInspect(CLI::App* app, Run* run);
 void AddWorker(CLI::App* app, Run* run);
 void AddPlan(CLI::App* app, Run* run);
+void AddLint(CLI::App* app, Run* run);
+void AddReport(CLI::App* app, Run* run);
 
 }  // namespace lockstep::cli

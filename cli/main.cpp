@@ -22,10 +22,12 @@ int main(int argc, char** argv) {
              "Examples:\n"
              "  lockstep replay fixtures/histories           # is this build in step with what was recorded?\n"
              "  lockstep record plan.json --out rec --dev-server\n"
+             "  lockstep lint -p build                       # C++ and plans\n"
              "  lockstep inspect history.json                # time line of any SDK's history\n"
              "  lockstep COMMAND --help");
   Run run;
-  for (const auto add : {AddReplay, AddRecord, AddTrace, AddBisect, AddState, AddDebug, AddInspect, AddWorker, AddPlan}) add(&app, &run);
+  for (const auto add : {AddReplay, AddRecord, AddTrace, AddBisect, AddState, AddDebug, AddInspect, AddWorker, AddPlan,
+                         AddLint, AddReport}) add(&app, &run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -8,6 +8,7 @@
 #include "engine-core/workflow/registry.h"
 #include "replay/record/record.h"
 #include "replay/session/batch.h"
+#include "reports/gather/prove.h"
 
 namespace lockstep::cli {
 namespace {
@@ -21,6 +22,7 @@ struct Options {
   bool strict = false;
   bool update = false;
   ShadowCommand shadow;
+  bool prove = false;
   Output output;
 };
 
@@ -58,6 +60,11 @@ int RunReplay(const Options& options) {
   if (options.paths.empty()) return Report(Error("USAGE", "expected PATH or --from-server, found neither (see lockstep replay --help)"));
   const auto inputs = replay::FindHistories(options.paths);
   if (!inputs) return Report(inputs.error());
+  if (options.prove) {
+    const auto proof = reports::ProveReplay(*inputs, registry, options.jobs);
+    if (!proof) return Report(proof.error());
+    return options.output.Write(options.output.json() ? PrettyJson(reports::ToJson(*proof)) : reports::RenderText(*proof), proof->holds() ? kExitOk : kExitDiverged);
+  }
   const replay::BatchResult result = replay::RunBatch(*inputs, batch);
   progress.Show("");
   if (options.update) {
@@ -87,6 +94,7 @@ void AddReplay(CLI::App* app, Run* run) {
   command->add_option("--stop-at", options->stop_at, "Stop when the engine's event log has reached this runSeq")->check(CLI::Range(int64_t{1}, INT64_MAX, "RUNSEQ of at least 1"));
   command->add_flag("--strict", options->strict, "Drift of retry and time-out numbers counts as divergence");
   command->add_flag("--update", options->update, "Take over source lines of this build into records that it reproduces");
+  command->add_flag("--prove", options->prove, "Inject a divergence into a copy of each history and demand that it is found");
   command->add_option("--deadlock-ms", options->deadlock_ms, "Report code that runs longer without yielding (0: never)")->capture_default_str();
   options->shadow.AddOptions(command);
   options->output.AddOptions(command);

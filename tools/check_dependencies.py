@@ -107,7 +107,8 @@ ROOMS = {
                 "replay/history", "replay/compare", "replay/record", "replay/session"],
         ["temporal", "protobuf"]),
     "analyzer": (PURE, ["clang", "llvm", "yaml", "cli11", "system"]),
-    "reports": (None, ["mustache", "fmt", "httplib", "system"]),
+    "analyzer/plan": (PURE + ["analyzer", "engine-core/plan"], ["system"]),
+    "reports": (None, ["httplib", "openssl", "protobuf", "temporal", "system"]),
     "cli": (None, ["cli11", "fmt", "spdlog", "temporal", "protobuf", "libgit2", "system"]),
     "e2e": (None, ["temporal", "protobuf", "system"]),
     "fuzz": (None, ["temporal", "protobuf"]),
@@ -192,7 +193,9 @@ def check_include(root, path, room, target, quoted):
     rooms, libraries = may(path, room, is_test)
     other = room_of(target)
     if other is not None:
-        if not (root / target).is_file():
+        # Generated from the .proto beside it.
+        source = target.removesuffix(".pb.h") + ".proto" if target.endswith(".pb.h") else target
+        if not (root / source).is_file():
             return f"no such header {target}"
         if other not in rooms:
             return f"{room} may not know {other} ({target})"

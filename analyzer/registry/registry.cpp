@@ -21,7 +21,8 @@ Registry::Registry() {
     rule.number = entry.GetString("number");
     rule.family = entry.GetString("family");
     rule.title = entry.GetString("title");
-    rule.severity = entry.GetString("severity") == "error" ? Severity::kError : Severity::kWarning;
+    const std::string severity = entry.GetString("severity");
+    rule.severity = severity == "error" ? Severity::kError : severity == "note" ? Severity::kNote : Severity::kWarning;
     rule.reach = entry.GetString("reach");
     rule.why = entry.GetString("why");
     rule.replacement = entry.GetString("replacement");

@@ -14,11 +14,11 @@ std::string_view SeverityName(Severity severity);
 
 struct Rule {
   std::string id;      // determinism-wall-clock
-  std::string number;  // A1
+  std::string number;  // A1; P1 to P18 are the rules on plans
   std::string family;  // time: the folder of its page
   std::string title;
   Severity severity = Severity::kError;
-  std::string reach;  // L, R, T, B, D or a combination
+  std::string reach;  // L, R, T, B, D or a combination; P for plans
   std::string why;    // why replay breaks: second half of every message
   std::string replacement;
   bool fix = false;

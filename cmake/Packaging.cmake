@@ -1,0 +1,52 @@
+# `cpack` in the build tree: a Debian package that depends on Debian's libraries, and a tarball that brings them along and runs
+# from any folder. Both hold the programs, the clang-tidy module, the hooks and the GitHub action, so that a gate need not compile.
+if(LOCKSTEP_ROOMS OR LOCKSTEP_SANITIZE OR NOT TARGET lockstep OR NOT TARGET lockstep-tidy)
+  return()
+endif()
+include(GNUInstallDirs)
+set_target_properties(lockstep lockstep-tidy PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/lockstep")
+install(TARGETS lockstep lockstep-tidy RUNTIME DESTINATION bin COMPONENT programs)
+install(TARGETS lockstep_tidy_module LIBRARY DESTINATION lib/lockstep COMPONENT programs)
+install(DIRECTORY hooks DESTINATION share/lockstep USE_SOURCE_PERMISSIONS COMPONENT programs)
+install(FILES .pre-commit-hooks.yaml DESTINATION share/lockstep COMPONENT programs)
+install(DIRECTORY ci/github-actions DESTINATION share/lockstep COMPONENT programs)
+install(DIRECTORY docs/ DESTINATION share/doc/lockstep COMPONENT programs FILES_MATCHING PATTERN "*.md")
+# For the tarball: every shared library but the C library and its loader.
+install(CODE [[
+  file(GET_RUNTIME_DEPENDENCIES EXECUTABLES "${CMAKE_INSTALL_PREFIX}/bin/lockstep" "${CMAKE_INSTALL_PREFIX}/bin/lockstep-tidy"
+       RESOLVED_DEPENDENCIES_VAR libraries UNRESOLVED_DEPENDENCIES_VAR missing
+       PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv)\\.so" POST_EXCLUDE_REGEXES "/lib/lockstep/")
+  if(missing)
+    message(FATAL_ERROR "libraries that the tarball should bring are missing: ${missing}")
+  endif()
+  foreach(library ${libraries})
+    file(INSTALL "${library}" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/lockstep" FOLLOW_SYMLINK_CHAIN)
+  endforeach()]] COMPONENT libraries)
+
+# What is packed is what was built; packing builds nothing.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY TRUE)
+set(CPACK_GENERATOR "DEB;TGZ")
+set(CPACK_PACKAGE_NAME lockstep)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_CONTACT "Lockstep maintainers <lockstep@example.com>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Proves that workflow code still does what it did")
+set(CPACK_PACKAGE_DESCRIPTION "Replays recorded Temporal histories against workflow code, finds non-deterministic C++ and plans,\nand reports both in pull requests.")
+set(CPACK_PACKAGE_DIRECTORY ${CMAKE_BINARY_DIR}/packages)
+set(CPACK_STRIP_FILES TRUE)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION devel)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS TRUE)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/lib)
+# The compiler's own headers, for the analysis of C++; git for hooks and --changed-since.
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libclang-common-19-dev, git, ca-certificates")
+set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_BINARY_DIR}/CPackProject.cmake)
+file(WRITE ${CPACK_PROJECT_CONFIG_FILE} "
+set(CPACK_INSTALL_CMAKE_PROJECTS \"${CMAKE_BINARY_DIR};Lockstep;programs;/\")
+if(CPACK_GENERATOR STREQUAL \"TGZ\")
+  list(APPEND CPACK_INSTALL_CMAKE_PROJECTS \"${CMAKE_BINARY_DIR};Lockstep;libraries;/\")
+endif()
+if(CPACK_GENERATOR STREQUAL \"DEB\")
+  set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+endif()
+")
+include(CPack)

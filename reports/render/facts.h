@@ -1,0 +1,56 @@
+// What several renderers say in the same words: places, counts, sentences about grades, what to do next.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reports/render/render.h"
+
+namespace lockstep::reports {
+
+std::string Counted(int64_t count, std::string_view noun);  // `3 errors`, `1 history`
+// `file:line:column`, relative to the base of the options.
+std::string At(const std::string& file, int line, int column, const RenderOptions& options);
+std::string Shown(const std::string& file, const RenderOptions& options);
+// The link to a line, or an empty string.
+std::string LinkTo(const std::string& file, int line, const RenderOptions& options);
+// Cut inside a code point never; `...` tells that something was cut.
+std::string Clip(std::string_view text, size_t max_bytes);
+
+// Text between tags, or inside a double-quoted attribute; control characters that XML and HTML forbid become `?`.
+std::string EscapeMarkup(std::string_view text);
+
+// What a grade means for running workflows, one sentence.
+std::string_view GradeMeaning(std::string_view grade);
+// What to do about a kind of divergence, one sentence.
+std::string RemedyFor(const v1::Divergence& divergence);
+// The command that shows a divergence again.
+std::string ReproduceCommand(const v1::History& history);
+
+// One line about everything: `64 histories: 63 identical, 1 diverged; 2 errors, 1 warning`.
+std::string Summary(const std::vector<v1::Result>& results);
+
+// Findings of all results, one for each (rule, place); `roots` tells how many roots reach it.
+struct Grouped {
+  const v1::Finding* finding = nullptr;
+  int roots = 1;
+};
+std::vector<Grouped> GroupFindings(const v1::Result& result);
+
+// The checklist at the end (spec 07 section 8.1).
+std::vector<std::string> NextSteps(const std::vector<v1::Result>& results);
+
+struct RuleFacts {
+  std::string number;
+  std::string title;
+  std::string why;
+  std::string replacement;
+  std::string severity;
+  std::string page;  // Markdown
+};
+// What the registry says about a rule id; empty strings for an unknown one.
+RuleFacts FactsOf(const std::string& rule_id);
+
+}  // namespace lockstep::reports

@@ -1,0 +1,313 @@
+// One self-contained HTML page: no network, no font, no image; light and dark by the reader's setting; native elements
+// (details, tables, links) so that keyboard and screen reader work, with a filter box as the only script. Holds everything that
+// the comment has to leave out, and what spec 07 section 8.1 adds for the full report.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "engine-core/base/time.h"
+#include "reports/render/facts.h"
+
+namespace lockstep::reports {
+namespace {
+
+constexpr std::string_view kStyle = R"css(
+:root{color-scheme:light dark;--bg:#fff;--fg:#1c2128;--soft:#57606a;--line:#d0d7de;--panel:#f6f8fa;--bad:#b3212b;--warn:#8a5300;--good:#1a6b34;--link:#0550ae;--mark:#fff3c4}
+@media (prefers-color-scheme:dark){:root{--bg:#0f1419;--fg:#e4e8ec;--soft:#a3adb8;--line:#36404b;--panel:#182029;--bad:#ff8f8a;--warn:#f0b45b;--good:#6fd08c;--link:#79b8ff;--mark:#4a3b00}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}
+main,header,footer,nav{max-width:72rem;margin:0 auto;padding:0 1rem}
+header{padding-top:1.5rem}
+h1{font-size:1.6rem;margin:.2rem 0}h2{font-size:1.25rem;margin:2rem 0 .5rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}h3{font-size:1rem;margin:1rem 0 .3rem}
+a{color:var(--link)}a:focus-visible,summary:focus-visible,input:focus-visible,[tabindex]:focus-visible{outline:3px solid var(--link);outline-offset:2px}
+.skip{position:absolute;left:-999rem}.skip:focus{left:1rem;top:.5rem;background:var(--panel);padding:.3rem .6rem;z-index:2}
+.verdict{display:inline-block;padding:.15rem .7rem;border:2px solid;border-radius:.4rem;font-weight:700}
+.FAILED,.INCOMPLETE,.error,.DIVERGED,.UNREADABLE{color:var(--bad)}.WARNINGS,.warning,.DRIFT{color:var(--warn)}.PASSED,.IDENTICAL{color:var(--good)}.note,.soft{color:var(--soft)}
+.scroll{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}th{background:var(--panel)}td code{overflow-wrap:normal}td.n,th.n{text-align:right}
+code,pre{font-family:ui-monospace,monospace;font-size:.88em}code{overflow-wrap:anywhere}
+pre{background:var(--panel);border:1px solid var(--line);border-radius:.4rem;padding:.6rem;overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0}
+details{border:1px solid var(--line);border-radius:.4rem;margin:.5rem 0;padding:0 .8rem;background:var(--bg)}summary{cursor:pointer;padding:.5rem 0;font-weight:600;overflow-wrap:anywhere}details[open]{padding-bottom:.6rem}
+dl{display:grid;grid-template-columns:minmax(6rem,max-content) 1fr;gap:.25rem 1rem;margin:.5rem 0}dt{color:var(--soft)}dd{margin:0;min-width:0;overflow-wrap:anywhere}
+nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;list-style:none;padding:0;margin:1rem 0}
+input[type=search]{font:inherit;width:100%;max-width:28rem;padding:.4rem .6rem;border:1px solid var(--soft);border-radius:.4rem;background:var(--bg);color:var(--fg)}
+[hidden]{display:none!important}
+@media (max-width:40rem){dl{grid-template-columns:1fr}dt{margin-top:.3rem}h1{font-size:1.3rem}}
+@media print{details>*{display:block}}
+)css";
+
+constexpr std::string_view kScript = R"js(
+(function(){var box=document.getElementById('filter');if(!box)return;var items=document.querySelectorAll('[data-text]');var count=document.getElementById('shown');
+function apply(){var words=box.value.toLowerCase().split(/\s+/).filter(Boolean),n=0;items.forEach(function(e){var t=e.textContent.toLowerCase();var on=words.every(function(w){return t.indexOf(w)>=0});e.hidden=!on;if(on)n++});count.textContent=words.length?n+' of '+items.length+' entries':''}
+box.addEventListener('input',apply);document.getElementById('finder').hidden=false})();
+)js";
+
+std::string E(std::string_view text) { return EscapeMarkup(text); }
+std::string Code(std::string_view text) { return "<code>" + E(text) + "</code>"; }
+
+std::string Linked(const std::string& file, int line, int column, const RenderOptions& options) {
+  const std::string shown = Code(At(file, line, column, options));
+  const std::string url = LinkTo(file, line, options);
+  return url.empty() ? shown : "<a href=\"" + E(url) + "\">" + shown + "</a>";
+}
+
+void Row(std::string* out, const char* name, const std::string& html) {
+  if (!html.empty()) *out += std::string("<dt>") + name + "</dt><dd>" + html + "</dd>\n";
+}
+
+// Our own sentences: `name` is code.
+std::string Sentence(const std::string& text) {
+  std::string out;
+  bool open = false;
+  for (const char c : E(text)) {
+    if (c == '`') out += open ? "</code>" : "<code>", open = !open;
+    else out += c;
+  }
+  return open ? out + "</code>" : out;
+}
+
+// Pages of tens of thousands of findings must still open.
+constexpr size_t kMaxEntries = 5'000;
+constexpr size_t kMaxValue = 20'000;
+
+class Page {
+ public:
+  Page(const std::vector<v1::Result>& results, const RenderOptions& options) : results_(results), options_(options) {}
+
+  std::string Run() {
+    Divergences();
+    Histories();
+    Findings();
+    Plans();
+    Perturbation();
+    Trust();
+    Problems();
+    Recommendations();
+    Rules();
+    About();
+    return Head() + body_ + "</main>\n<footer><p class=\"soft\">Written by Lockstep " + E(options_.tool_version) + ".</p></footer>\n<script>" + std::string(kScript) + "</script>\n</body>\n</html>\n";
+  }
+
+ private:
+  void Section(const char* id, const std::string& title) {
+    contents_ += "<li><a href=\"#" + std::string(id) + "\">" + E(title) + "</a></li>\n";
+    body_ += "<section aria-labelledby=\"" + std::string(id) + "\">\n<h2 id=\"" + std::string(id) + "\" tabindex=\"-1\">" + E(title) + "</h2>\n";
+  }
+  void EndSection() { body_ += "</section>\n"; }
+
+  std::string Head() const {
+    const std::string verdict(OverallVerdict(results_));
+    const std::string css = verdict == kPassedWithWarnings ? "WARNINGS" : verdict;
+    std::string out = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>" +
+                      E(options_.title + ": " + verdict) + "</title>\n<style>" + std::string(kStyle) + "</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#content\">Skip to the content</a>\n<header>\n<h1>" + E(options_.title) +
+                      "</h1>\n<p><span class=\"verdict " + E(css) + "\">" + E(verdict) + "</span></p>\n<p>" + E(Summary(results_)) + ".</p>\n";
+    std::string facts;
+    if (!options_.commit.empty()) {
+      const std::string shown = Code(options_.commit);
+      Row(&facts, "commit", options_.repository.empty() ? shown : "<a href=\"" + E(options_.repository + "/commit/" + options_.commit) + "\">" + shown + "</a>");
+    }
+    int64_t duration = 0;
+    for (const auto& result : results_) duration += result.duration_ms();
+    if (duration > 0) Row(&facts, "duration", FormatDuration(duration));
+    if (!facts.empty()) out += "<dl>" + facts + "</dl>\n";
+    return out + "</header>\n<nav aria-label=\"Contents\"><ul>\n" + contents_ + "</ul>\n<p id=\"finder\" hidden><label for=\"filter\">Filter entries</label><br><input type=\"search\" id=\"filter\" autocomplete=\"off\"> <span id=\"shown\" role=\"status\"></span></p></nav>\n<main id=\"content\">\n";
+  }
+
+  void OneDivergence(const v1::Divergence& d) {
+    std::string rows;
+    if (!d.step_id().empty()) Row(&rows, "step", Code(d.step_id()));
+    Row(&rows, "grade", E(d.grade()) + " - " + E(GradeMeaning(d.grade())));
+    if (d.event_id() > 0) Row(&rows, "event", std::to_string(d.event_id()) + (d.workflow_task_started_event_id() > 0 ? " (workflow task started at event " + std::to_string(d.workflow_task_started_event_id()) + ")" : ""));
+    if (!d.command().empty()) Row(&rows, "command", Code(d.command()));
+    if (!d.field().empty()) Row(&rows, "field", Code(d.field()));
+    Row(&rows, "expected", d.expected().empty() ? "<span class=\"soft\">nothing</span>" : "<pre>" + E(Clip(d.expected(), kMaxValue)) + "</pre>");
+    Row(&rows, "actual", d.actual().empty() ? "<span class=\"soft\">nothing</span>" : "<pre>" + E(Clip(d.actual(), kMaxValue)) + "</pre>");
+    if (d.has_source()) Row(&rows, "issued at", Linked(d.source().file(), d.source().line(), 0, options_) + (d.source().function().empty() ? "" : " in " + Code(d.source().function())));
+    if (d.has_recorded_source()) Row(&rows, "recorded at", Linked(d.recorded_source().file(), d.recorded_source().line(), 0, options_));
+    Row(&rows, "cause", E(d.cause()));
+    Row(&rows, "what to do", Sentence(RemedyFor(d)));
+    body_ += "<h3>" + E(d.kind()) + (d.step_id().empty() ? "" : ", step " + E(d.step_id())) + "</h3>\n<dl>" + rows + "</dl>\n";
+  }
+
+  void Divergences() {
+    size_t total = 0;
+    for (const auto& result : results_) {
+      for (const auto& h : result.histories()) total += h.divergences_size() > 0 ? 1 : 0;
+    }
+    if (total == 0) return;
+    Section("divergences", "Divergences");
+    size_t shown = 0;
+    for (const auto& result : results_) {
+      for (const auto& h : result.histories()) {
+        if (h.divergences_size() == 0 || shown >= kMaxEntries) continue;
+        const auto& first = h.divergences(0);
+        body_ += "<details data-text" + std::string(shown < 3 ? " open" : "") + "><summary>" + Code(h.path()) + " <span class=\"" + E(h.verdict()) + "\">" + E(first.grade()) + "</span> " + E(first.kind()) +
+                 (first.event_id() > 0 ? " at event " + std::to_string(first.event_id()) : "") + (first.step_id().empty() ? "" : ", step " + E(first.step_id())) + "</summary>\n";
+        constexpr int kShownOfOne = 25;
+        for (int i = 0; i < h.divergences_size() && i < kShownOfOne; ++i) OneDivergence(h.divergences(i));
+        if (h.divergences_size() > kShownOfOne) body_ += "<p>... and " + Counted(h.divergences_size() - kShownOfOne, "further difference") + "; the JSON result has all.</p>\n";
+        body_ += "<p>Show it again:</p><pre tabindex=\"0\">" + E(ReproduceCommand(h)) + "</pre>\n</details>\n";
+        ++shown;
+      }
+    }
+    if (shown < total) body_ += "<p>... and " + Counted(static_cast<int64_t>(total - shown), "further history") + ".</p>\n";
+    EndSection();
+  }
+
+  void Histories() {
+    for (const auto& result : results_) {
+      if (result.histories_size() == 0) continue;
+      Section("histories", "Histories");
+      body_ += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of histories\"><table>\n<thead><tr><th scope=\"col\">History</th><th scope=\"col\">Workflow</th><th scope=\"col\" class=\"n\">Events</th><th scope=\"col\" class=\"n\">Tasks</th><th scope=\"col\" class=\"n\">Commands</th><th scope=\"col\">Status</th><th scope=\"col\">Snapshot</th><th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n";
+      size_t shown = 0;
+      for (const auto& h : result.histories()) {
+        if (shown++ >= kMaxEntries) break;
+        body_ += "<tr data-text><td>" + Code(h.path()) + "</td><td>" + E(h.workflow_type()) + "</td><td class=\"n\">" + std::to_string(h.events()) + "</td><td class=\"n\">" + std::to_string(h.workflow_tasks()) + "</td><td class=\"n\">" +
+                 std::to_string(h.commands()) + "</td><td>" + E(h.status()) + "</td><td>" + (h.snapshot_hash().empty() ? "" : Code(h.snapshot_hash().substr(0, 8))) + "</td><td><span class=\"" + E(h.verdict()) + "\">" + E(h.verdict()) +
+                 "</span>" + (h.has_error() ? "<br>" + E(h.error().code() + ": " + h.error().message()) : "") + "</td></tr>\n";
+      }
+      body_ += "</tbody></table></div>\n";
+      if (result.histories_size() > static_cast<int>(kMaxEntries)) body_ += "<p>... and " + Counted(result.histories_size() - static_cast<int64_t>(kMaxEntries), "further history") + ".</p>\n";
+      EndSection();
+    }
+  }
+
+  void OneFinding(const Grouped& group, bool open) {
+    const v1::Finding& f = *group.finding;
+    std::string rows;
+    Row(&rows, "where", Linked(f.file(), f.line(), f.column(), options_));
+    if (!f.pointer().empty()) Row(&rows, "pointer", Code(f.pointer()));
+    if (!f.plan_id().empty()) Row(&rows, "plan", Code(f.plan_id()) + (f.step_id().empty() ? "" : ", step " + Code(f.step_id())));
+    if (!f.root().empty()) Row(&rows, "root", Code(f.root()) + (group.roots > 1 ? " and " + Counted(group.roots - 1, "other root") : ""));
+    Row(&rows, "effect", E(f.verdict()));
+    Row(&rows, "use instead", E(f.replacement()));
+    body_ += "<details data-text" + std::string(open ? " open" : "") + "><summary><span class=\"" + E(f.severity()) + "\">" + E(f.severity()) + "</span> " + Code(At(f.file(), f.line(), f.column(), options_)) + " " +
+             E(Clip(f.what().empty() ? f.message() : f.what(), 240)) + " <span class=\"soft\">" + E(f.id()) + "</span></summary>\n<p>" + E(f.message()) + "</p>\n";
+    if (!f.source_line().empty()) body_ += "<pre>" + E(Clip(f.source_line(), 1000)) + "</pre>\n";
+    body_ += "<dl>" + rows + "</dl>\n";
+    if (f.chain_size() > 1) {
+      body_ += "<p>Call chain:</p><ol>\n";
+      for (const auto& step : f.chain()) body_ += "<li>" + Code(step.function()) + " " + Linked(step.file(), step.line(), step.column(), options_) + "</li>\n";
+      body_ += "</ol>\n";
+    }
+    body_ += "</details>\n";
+  }
+
+  void Findings() {
+    std::vector<Grouped> groups;
+    for (const auto& result : results_) {
+      for (const Grouped& group : GroupFindings(result)) groups.push_back(group);
+    }
+    if (groups.empty()) return;
+    const auto rank = [](const Grouped& group) { return group.finding->severity() == "error" ? 0 : group.finding->severity() == "warning" ? 1 : 2; };
+    std::stable_sort(groups.begin(), groups.end(), [&](const Grouped& a, const Grouped& b) { return rank(a) < rank(b); });
+    Section("findings", "Findings");
+    for (size_t i = 0; i < groups.size() && i < kMaxEntries; ++i) {
+      used_rules_.insert(groups[i].finding->id());
+      OneFinding(groups[i], i < 3 && rank(groups[i]) == 0);
+    }
+    if (groups.size() > kMaxEntries) body_ += "<p>... and " + Counted(static_cast<int64_t>(groups.size() - kMaxEntries), "further finding") + "; the JSON result has all.</p>\n";
+    EndSection();
+  }
+
+  void Plans() {
+    for (const auto& result : results_) {
+      if (result.plans_size() == 0) continue;
+      std::map<std::string, int> counts;
+      for (const auto& f : result.findings()) counts[f.file()] += 1;
+      Section("plans", "Plans");
+      body_ += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of plans\"><table>\n<thead><tr><th scope=\"col\">Plan</th><th scope=\"col\">Version</th><th scope=\"col\">File</th><th scope=\"col\" class=\"n\">Steps</th><th scope=\"col\" class=\"n\">Findings</th></tr></thead>\n<tbody>\n";
+      for (const auto& plan : result.plans()) {
+        body_ += "<tr data-text><td>" + E(plan.plan_id()) + "</td><td>" + E(plan.plan_version()) + "</td><td>" + Linked(plan.file(), 0, 0, options_) + "</td><td class=\"n\">" + std::to_string(plan.steps()) + "</td><td class=\"n\">" +
+                 std::to_string(counts[plan.file()]) + "</td></tr>\n";
+      }
+      body_ += "</tbody></table></div>\n";
+      EndSection();
+    }
+  }
+
+  // Results of replays under varied conditions, side by side (one result a condition).
+  void Perturbation() {
+    std::vector<const v1::Result*> runs;
+    for (const auto& result : results_) {
+      if (result.histories_size() > 0) runs.push_back(&result);
+    }
+    if (runs.size() < 2) return;
+    Section("runs", "Runs");
+    body_ += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of runs\"><table>\n<thead><tr><th scope=\"col\">Run</th><th scope=\"col\" class=\"n\">Histories</th><th scope=\"col\" class=\"n\">Identical</th><th scope=\"col\">Verdict</th></tr></thead><tbody>\n";
+    for (const auto* run : runs) {
+      body_ += "<tr><td>" + Code(run->command().empty() ? run->tool() : run->command()) + "</td><td class=\"n\">" + std::to_string(run->totals().histories()) + "</td><td class=\"n\">" + std::to_string(run->totals().identical()) +
+               "</td><td>" + E(run->verdict()) + "</td></tr>\n";
+    }
+    body_ += "</tbody></table></div>\n";
+    EndSection();
+  }
+
+  void Trust() {
+    std::string items;
+    for (const auto& result : results_) {
+      for (const auto& trust : result.trusted()) items += "<li>" + Code(trust.function()) + " is trusted: " + E(trust.reason()) + " (" + Linked(trust.file(), trust.line(), trust.column(), options_) + ")</li>\n";
+      for (const auto& f : result.suppressed()) items += "<li>suppressed: " + Code(f.id()) + " at " + Linked(f.file(), f.line(), f.column(), options_) + "</li>\n";
+    }
+    if (items.empty()) return;
+    Section("trust", "Suppressions and trusted marks");
+    body_ += "<ul>\n" + items + "</ul>\n";
+    EndSection();
+  }
+
+  void Problems() {
+    std::string items;
+    for (const auto& result : results_) {
+      for (const auto& problem : result.problems()) items += "<li>" + E(problem.message()) + " <span class=\"soft\">" + E(problem.code()) + "</span></li>\n";
+      for (const auto& note : result.notes()) items += "<li class=\"soft\">" + E(note) + "</li>\n";
+    }
+    if (items.empty()) return;
+    Section("problems", "Problems and notes");
+    body_ += "<ul>\n" + items + "</ul>\n";
+    EndSection();
+  }
+
+  void Recommendations() {
+    const auto steps = NextSteps(results_);
+    if (steps.empty()) return;
+    Section("next", "Next steps");
+    body_ += "<ul>\n";
+    for (const auto& step : steps) body_ += "<li>" + E(step) + "</li>\n";
+    body_ += "</ul>\n<h3>For the reviewer</h3>\n<ul>\n<li>Does every changed command stand behind a version gate?</li>\n<li>Is every new suppression or trusted mark justified and owned?</li>\n<li>Was the corpus recorded again where the change is wanted?</li>\n</ul>\n";
+    EndSection();
+  }
+
+  void Rules() {
+    if (used_rules_.empty()) return;
+    Section("rules", "Rules");
+    for (const std::string& id : used_rules_) {
+      const RuleFacts facts = FactsOf(id);
+      if (facts.title.empty()) continue;
+      body_ += "<details><summary>" + Code(id) + " " + E(facts.title) + "</summary>\n<pre>" + E(facts.page) + "</pre>\n</details>\n";
+    }
+    EndSection();
+  }
+
+  void About() {
+    Section("about", "About this report");
+    std::string rows;
+    for (const auto& result : results_) {
+      Row(&rows, result.tool().c_str(), E(result.verdict()) + (result.command().empty() ? "" : ": " + Code(result.command())) + (result.tool_version().empty() ? "" : " (version " + E(result.tool_version()) + ")"));
+    }
+    Row(&rows, "model", Code(std::string(kResultFormat)));
+    body_ += "<dl>" + rows + "</dl>\n";
+    EndSection();
+  }
+
+  const std::vector<v1::Result>& results_;
+  const RenderOptions& options_;
+  std::string contents_;
+  std::string body_;
+  std::set<std::string> used_rules_;
+};
+
+}  // namespace
+
+std::string RenderHtml(const std::vector<v1::Result>& results, const RenderOptions& options) { return Page(results, options).Run(); }
+
+}  // namespace lockstep::reports

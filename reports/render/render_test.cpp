@@ -1,0 +1,245 @@
+// Every renderer against its golden file, and the promises that no golden file can show: limits, escapes, equal facts.
+// LOCKSTEP_UPDATE_GOLDEN=1 writes the files anew.
+#include "reports/render/render.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "engine-core/base/bytes.h"
+#include "engine-core/base/files.h"
+#include "engine-core/base/json.h"
+#include "reports/render/facts.h"
+
+namespace lockstep::reports {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kData = fs::path(LOCKSTEP_SOURCE_DIR) / "reports/testdata";
+
+std::vector<v1::Result> Samples() {
+  std::vector<v1::Result> results;
+  for (const char* name : {"replay.json", "lint.json"}) {
+    auto result = ReadResult((kData / name).string());
+    EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().ToString());
+    if (result) results.push_back(std::move(*result));
+  }
+  return results;
+}
+
+RenderOptions Options() {
+  RenderOptions options;
+  options.repository = "https://github.com/acme/pipelines";
+  options.commit = "4f1d2c3b5a6978877665544332211000ffeeddcc";
+  options.full_report = "lockstep-report.html";
+  options.tool_version = "0.1.0";
+  return options;
+}
+
+v1::Result ManyFindings(int count, const std::string& severity = "error") {
+  v1::Result result;
+  result.set_tool("lint");
+  for (int i = 0; i < count; ++i) {
+    auto* f = result.add_findings();
+    f->set_id("determinism-wall-clock");
+    f->set_severity(severity);
+    f->set_message("time() read, number " + std::to_string(i));
+    f->set_file("src/a" + std::to_string(i) + ".cpp");
+    f->set_line(i + 1);
+    f->set_column(1);
+    f->set_fingerprint("f" + std::to_string(i));
+  }
+  Normalize(&result);
+  return result;
+}
+
+size_t Utf16Length(const std::string& text) {
+  size_t count = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte & 0xC0) != 0x80) count += byte >= 0xF0 ? 2 : 1;
+  }
+  return count;
+}
+
+struct Golden {
+  const char* file;
+  Format format;
+};
+class RenderGolden : public testing::TestWithParam<Golden> {};
+TEST_P(RenderGolden, IsAsStored) {
+  const fs::path file = kData / "golden" / GetParam().file;
+  const std::string text = Render(Samples(), GetParam().format, Options());
+  EXPECT_TRUE(text == Render(Samples(), GetParam().format, Options()));
+  if (std::getenv("LOCKSTEP_UPDATE_GOLDEN") != nullptr) {
+    ASSERT_TRUE(WriteFileAtomically(file, text).has_value());
+  }
+  const auto stored = ReadFile(file);
+  ASSERT_TRUE(stored.has_value());
+  // Not EXPECT_EQ: whole pages would fill the log.
+  const size_t same = static_cast<size_t>(std::mismatch(text.begin(), text.end(), stored->begin(), stored->end()).first - text.begin());
+  EXPECT_TRUE(text == *stored) << file << " differs from byte " << same << ": " << text.substr(same > 40 ? same - 40 : 0, 160);
+}
+INSTANTIATE_TEST_SUITE_P(Formats, RenderGolden,
+                         testing::Values(Golden{"report.txt", Format::kText}, Golden{"report.md", Format::kMarkdown}, Golden{"report.html", Format::kHtml}, Golden{"report.sarif", Format::kSarif},
+                                         Golden{"report.junit.xml", Format::kJunit}, Golden{"report.github.txt", Format::kGithub}, Golden{"report.json", Format::kJson}));
+
+// The same facts in each: rule, place, history, grade, step and the command that reproduces it.
+TEST(Render, EveryFormatCarriesTheSameFacts) {
+  for (const Format format : {Format::kText, Format::kMarkdown, Format::kHtml, Format::kSarif, Format::kJunit, Format::kGithub, Format::kJson}) {
+    const std::string text = Render(Samples(), format, Options());
+    for (const char* fact : {"determinism-plan-current-time", "determinism-wall-clock", "plans/orders.json", "payload-only", "rec/diamond.json", "plan_run.cpp", "HISTORY_CORRUPT"}) {
+      EXPECT_NE(text.find(fact), std::string::npos) << fact << " in format " << static_cast<int>(format);
+    }
+  }
+}
+
+TEST(RenderMarkdown, StaysWithinItsLimit_AndSaysWhatWasLeftOut) {
+  std::vector<v1::Result> results = Samples();
+  results.push_back(ManyFindings(3000));
+  const std::string text = RenderMarkdown(results, Options());
+  EXPECT_LE(Utf16Length(text), kMaxMarkdownCharacters);
+  EXPECT_GT(Utf16Length(text), kMaxMarkdownCharacters / 2);
+  EXPECT_NE(text.find("more errors, see the full report"), std::string::npos);
+  // Divergences weigh more than findings.
+  EXPECT_NE(text.find("rec/diamond.json"), std::string::npos);
+  EXPECT_NE(text.find("### Next steps"), std::string::npos);
+  size_t opened = 0, closed = 0;
+  for (size_t at = text.find("<details>"); at != std::string::npos; at = text.find("<details>", at + 1)) ++opened;
+  for (size_t at = text.find("</details>"); at != std::string::npos; at = text.find("</details>", at + 1)) ++closed;
+  EXPECT_EQ(opened, closed);
+}
+
+TEST(RenderMarkdown, BeginsWithTheMarker_AndMentionsNobody) {
+  v1::Result result = ManyFindings(1);
+  result.mutable_findings(0)->set_message("cc @octocat <img src=x> `x` | y\n## z");
+  Normalize(&result);
+  const std::string text = RenderMarkdown({result}, Options());
+  EXPECT_TRUE(text.starts_with(kCommentMarker));
+  EXPECT_EQ(text.find("@octocat"), std::string::npos);
+  EXPECT_EQ(text.find("<img"), std::string::npos);
+  EXPECT_EQ(text.find("\n## z"), std::string::npos);
+}
+
+TEST(RenderMarkdown, LinksToFileAndLineAtTheCommit) {
+  EXPECT_NE(RenderMarkdown(Samples(), Options()).find("https://github.com/acme/pipelines/blob/4f1d2c3b5a6978877665544332211000ffeeddcc/plans/orders.json#L"), std::string::npos);
+}
+
+TEST(RenderHtml, EscapesWhatItShows_AndLoadsNothing) {
+  v1::Result result = ManyFindings(1);
+  result.mutable_findings(0)->set_message("<script>alert(1)</script> \" '");
+  result.mutable_findings(0)->set_file("a\"><b>.cpp");
+  Normalize(&result);
+  const std::string text = RenderHtml({result}, Options());
+  EXPECT_EQ(text.find("<script>alert"), std::string::npos);
+  EXPECT_EQ(text.find("<b>"), std::string::npos);
+  for (const char* load : {" src=", "@import", "url(http", "<link rel=\"stylesheet"}) EXPECT_EQ(text.find(load), std::string::npos) << load;
+}
+
+TEST(RenderSarif, CutsAtTheLimitOfCodeScanning_ErrorsFirst_AndSaysSo) {
+  v1::Result result = ManyFindings(static_cast<int>(kMaxSarifResults) + 10, "warning");
+  result.mutable_findings(result.findings_size() - 1)->set_severity("error");
+  Normalize(&result);
+  const auto json = ParseJson(RenderSarif({result}, Options()), {.max_depth = 48, .max_string_bytes = 1 << 20});
+  ASSERT_TRUE(json.has_value());
+  const Json* results = json->At("/runs/0/results");
+  ASSERT_EQ(results->AsArray().size(), kMaxSarifResults);
+  EXPECT_EQ(results->AsArray()[0].GetString("level"), "error");
+  const std::string notes = CanonicalJson(*json->At("/runs/0/invocations/0/toolExecutionNotifications"));
+  EXPECT_NE(notes.find("cut: 10 of 25010 results left out"), std::string::npos);
+}
+
+TEST(RenderSarif, IdentityOfAFindingIsItsCheck_WithChainAndFingerprint) {
+  const auto json = ParseJson(RenderSarif(Samples(), Options()), {.max_depth = 48, .max_string_bytes = 1 << 20});
+  ASSERT_TRUE(json.has_value());
+  bool chain = false, pointer = false;
+  for (const Json& entry : json->At("/runs/0/results")->AsArray()) {
+    const int64_t index = entry.GetInt("ruleIndex", -1);
+    EXPECT_EQ(json->At("/runs/0/tool/driver/rules")->AsArray()[static_cast<size_t>(index)].GetString("id"), entry.GetString("ruleId"));
+    EXPECT_NE(entry.At("/partialFingerprints"), nullptr);
+    chain |= entry.At("/codeFlows/0/threadFlows/0/locations/1") != nullptr;
+    pointer |= entry.At("/locations/0/logicalLocations/0/fullyQualifiedName") != nullptr;
+  }
+  EXPECT_TRUE(chain);
+  EXPECT_TRUE(pointer);
+}
+
+TEST(RenderGithub, PutsErrorsFirst_AndEscapes) {
+  v1::Result result = ManyFindings(2, "warning");
+  result.mutable_findings(1)->set_severity("error");
+  result.mutable_findings(1)->set_file("a,b:c.cpp");
+  result.mutable_findings(1)->set_message("100%\nsure");
+  Normalize(&result);
+  const std::string text = RenderGithub({result}, Options());
+  EXPECT_TRUE(text.starts_with("::error file=a%2Cb%3Ac.cpp,line=2,col=1,title=determinism-wall-clock::100%25%0Asure\n")) << text;
+}
+
+TEST(Model, VerdictsFollowTheContents) {
+  EXPECT_EQ(ManyFindings(0).verdict(), kPassed);
+  EXPECT_EQ(ManyFindings(1, "note").verdict(), kPassed);
+  EXPECT_EQ(ManyFindings(1, "warning").verdict(), kPassedWithWarnings);
+  EXPECT_EQ(ManyFindings(1).verdict(), kFailed);
+  EXPECT_EQ(OverallVerdict({}), kIncomplete);
+  EXPECT_EQ(OverallVerdict(Samples()), kFailed);
+  EXPECT_EQ(ExitCodeFor(kFailed), 1);
+  EXPECT_EQ(ExitCodeFor(kIncomplete), 3);
+}
+
+TEST(Model, AReplayOfNothingIsIncomplete) {
+  const auto result = ParseResult(R"({"format":"lockstep.replay/1","histories":[]})", "x");
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->verdict(), kIncomplete);
+}
+
+TEST(Model, JsonRoundTrips) {
+  for (const v1::Result& result : Samples()) {
+    const auto again = ParseResult(ToJson(result), "again");
+    ASSERT_TRUE(again.has_value()) << again.error().ToString();
+    EXPECT_EQ(ToJson(*again), ToJson(result));
+  }
+}
+
+TEST(Model, BadInputIsOneLineThatNamesTheFile) {
+  for (const char* text : {"", "{", "[]", "{}", R"({"format":"lockstep.result/2","findings":[]})", R"({"format":"other/1"})", R"({"format":"lockstep.result/1"})", R"({"format":"lockstep.result/1","findings":[{"line":"x"}]})"}) {
+    const auto result = ParseResult(text, "some.json");
+    ASSERT_FALSE(result.has_value()) << text;
+    EXPECT_EQ(result.error().code, "RESULT_INVALID");
+    EXPECT_TRUE(result.error().message.starts_with("some.json: ")) << result.error().message;
+    EXPECT_EQ(result.error().message.find('\n'), std::string::npos);
+  }
+}
+
+TEST(Model, ReadsATrace_WithItsTopCause) {
+  const auto result = ParseResult(R"({"format":"lockstep.divergence/1","path":"h.json","verdict":"DIVERGED","workflowType":"w","events":4,"first":{"kind":"field-changed","grade":"payload-only","stepId":"s","eventId":3},)"
+                                  R"("divergences":[{"kind":"field-changed","grade":"payload-only","stepId":"s","eventId":3},{"kind":"missing","grade":"payload-only"}],"causes":[{"cause":"time"}],"reproduce":["lockstep trace h.json"]})", "x");
+  ASSERT_TRUE(result.has_value()) << result.error().ToString();
+  EXPECT_EQ(result->tool(), "trace");
+  EXPECT_EQ(result->verdict(), kFailed);
+  ASSERT_EQ(result->histories(0).divergences_size(), 2);
+  EXPECT_EQ(result->histories(0).divergences(0).cause(), "time");
+  EXPECT_EQ(ReproduceCommand(result->histories(0)), "lockstep trace h.json");
+}
+
+TEST(Model, ReadsASimulation) {
+  const auto held = ParseResult(R"({"format":"lockstep-simulation/1","verdict":"HELD","runs":20,"workflowTasks":80,"historyEvents":400,"executions":20,"failures":[]})", "x");
+  ASSERT_TRUE(held.has_value()) << held.error().ToString();
+  EXPECT_EQ(held->verdict(), kPassed);
+  const auto broken = ParseResult(R"({"format":"lockstep-simulation/1","verdict":"BROKEN","runs":20,"failures":[{"seed":7,"plan":null,"invariant":"replay-equals-run","message":"m","command":"lockstep simulate --seeds 7..7"}]})", "x");
+  ASSERT_TRUE(broken.has_value()) << broken.error().ToString();
+  EXPECT_EQ(broken->verdict(), kFailed);
+  EXPECT_EQ(broken->totals().diverged(), 1);
+  EXPECT_EQ(ReproduceCommand(broken->histories(0)), "lockstep simulate --seeds 7..7");
+}
+
+TEST(Model, ReadsWhatTheAnalyzerPrints) {
+  const auto result = ParseResult(R"({"format":1,"tool":"lockstep-tidy","findings":[{"id":"determinism-wall-clock","severity":"error","message":"m","file":"a.cpp","line":3,"column":4,"chain":[{"file":"a.cpp","line":1,"column":2,"function":"f"}]}],"broken":[{"file":"b.cpp","message":"does not compile"}],"roots":["f"],"summary":{"files":2,"errors":1,"warnings":0,"notes":0}})", "x");
+  ASSERT_TRUE(result.has_value()) << result.error().ToString();
+  EXPECT_EQ(result->findings(0).chain(0).function(), "f");
+  EXPECT_EQ(result->problems(0).file(), "b.cpp");
+  EXPECT_EQ(result->verdict(), kFailed);
+}
+
+}  // namespace
+}  // namespace lockstep::reports
