@@ -32,7 +32,7 @@ constexpr CodeRow kExitCodes[] = {
     {"WORKFLOW_TYPE_", kExitCorrupt}, {"JSON_", kExitCorrupt},      {"SCRIPT_INVALID", kExitCorrupt}, {"PLAN_FETCH_FAILED", kExitInfrastructure},
     {"PLAN_", kExitCorrupt},        {"INVALID_", kExitCorrupt},     {"CUSTOM_SIGNAL_", kExitCorrupt}, {"PLUGIN_", kExitCorrupt},
     {"CAPABILITIES_", kExitCorrupt}, {"TARGET_ADAPTER_", kExitCorrupt}, {"TASK_QUEUE_", kExitCorrupt}, {"DOWNGRADE_", kExitCorrupt},
-    {"WORKER_CONFIG_", kExitUsage}, {"TEMPORAL_CONFIG_", kExitUsage}, {"SCHEMA_", kExitCorrupt},
+    {"WORKFLOWS_NOT_FOUND", kExitUsage}, {"WORKFLOWS_", kExitCorrupt}, {"WORKER_CONFIG_", kExitUsage}, {"TEMPORAL_CONFIG_", kExitUsage}, {"SCHEMA_", kExitCorrupt},
     {"DIFF_INVALID", kExitUsage},   {"REDACT_RULES_INVALID", kExitUsage}, {"SHADOW_STATE_INVALID", kExitUsage},   {"FINDINGS_INVALID", kExitUsage}, {"GIT_", kExitUsage}, {"BISECT_GOOD_DIVERGES", kExitUsage},
     {"CONFIG_INVALID", kExitCorrupt}, {"BASELINE_INVALID", kExitCorrupt}, {"RESULT_INVALID", kExitCorrupt}, {"COMMENT_TARGET_INVALID", kExitUsage},
 };

@@ -13,6 +13,13 @@
 
 #include "engine-core/base/result.h"
 
+namespace lockstep::workflow {
+class WorkflowRegistry;
+}
+namespace lockstep::activity {
+class ActivityRegistry;
+}
+
 namespace lockstep::cli {
 
 inline constexpr int kExitOk = 0;
@@ -60,6 +67,11 @@ Result<std::map<std::string, int, std::less<>>> ParseVersionPins(const std::vect
 // The program that runs (for child workers) and the virtual environment of the build it lies in, if any.
 std::string OwnProgram();
 std::string BuildVenv();
+
+// `--workflows LIBRARY`, repeated: adds what the libraries have to the registries (activities may be nullptr).
+void AddWorkflowsOption(CLI::App* app, std::vector<std::string>* libraries);
+Status LoadWorkflowLibraries(const std::vector<std::string>& libraries, workflow::WorkflowRegistry* workflows,
+                             activity::ActivityRegistry* activities);
 
 using Run = std::function<int()>;
 // Each adds one subcommand and sets `*run` when it is chosen.

@@ -23,6 +23,7 @@ struct Options {
   bool update = false;
   ShadowCommand shadow;
   bool prove = false;
+  std::vector<std::string> libraries;
   Output output;
 };
 
@@ -42,6 +43,7 @@ Status UpdateRecord(const replay::ReplayReport& report) {
 int RunReplay(const Options& options) {
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
+  if (const Status loaded = LoadWorkflowLibraries(options.libraries, &registry, nullptr); !loaded) return Report(loaded.error());
   Progress progress;
   replay::BatchOptions batch;
   batch.registry = &registry;
@@ -97,11 +99,13 @@ void AddReplay(CLI::App* app, Run* run) {
   command->add_flag("--prove", options->prove, "Inject a divergence into a copy of each history and demand that it is found");
   command->add_option("--deadlock-ms", options->deadlock_ms, "Report code that runs longer without yielding (0: never)")->capture_default_str();
   options->shadow.AddOptions(command);
+  AddWorkflowsOption(command, &options->libraries);
   options->output.AddOptions(command);
   command->footer("Histories are JSON (both enum spellings) or protobuf binary, plain, gzip or zstd.\n"
                   "Examples:\n"
                   "  lockstep replay fixtures/histories\n"
                   "  temporal workflow show -w ID --output json | lockstep replay -\n"
+                  "  lockstep replay histories/ --workflows build/liborders.so\n"
                   "  lockstep replay --from-server \"WorkflowType='runPlanWorkflow'\" --limit 500 --save corpus --state shadow.json\n"
                   "  lockstep replay record/ --strict --format json --out result.json");
   command->callback([options, run] { *run = [options] { return RunReplay(*options); }; });

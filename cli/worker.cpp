@@ -32,6 +32,10 @@ struct Options {
   bool no_activities = false;
   std::vector<std::string> pins;
   std::vector<std::string> faults;
+  std::vector<std::string> libraries;
+  std::string build_id;
+  std::string deployment = "lockstep";
+  std::string versioning = "none";
   size_t cache = 1'000;
   int64_t drain_s = 30;
 };
@@ -94,10 +98,16 @@ Result<provider::WorkerOptions> MakeWorkerOptions(const Options& options) {
   for (const std::string& queue : queues) {
     provider::QueueOptions entry;
     entry.task_queue = queue;
-    entry.workflows = !options.no_workflows && queue == control;
+    // Plans run on the control queue only; workflows of one's own run wherever they are served.
+    entry.workflows = !options.no_workflows && (queue == control || !options.libraries.empty());
     entry.activities = !options.no_activities;
     worker.queues.push_back(std::move(entry));
   }
+  worker.build_id = options.build_id;
+  worker.deployment = options.deployment;
+  worker.versioning = options.versioning == "pinned"         ? provider::VersioningMode::kPinned
+                      : options.versioning == "auto-upgrade" ? provider::VersioningMode::kAutoUpgrade
+                                                             : provider::VersioningMode::kUnversioned;
   worker.sticky_cache_size = options.cache;
   worker.drain_ms = options.drain_s * 1000;
   return worker;
@@ -115,6 +125,7 @@ int RunWorker(const Options& options) {
   interpreter::RegisterInterpreter(&workflows);
   activity::ActivityRegistry activities;
   RegisterActivities(&activities, *services, *crash_after);
+  if (const Status loaded = LoadWorkflowLibraries(options.libraries, &workflows, &activities); !loaded) return Report(loaded.error());
   worker_options->workflows = &workflows;
   worker_options->activities = &activities;
   std::string served;
@@ -146,13 +157,20 @@ void AddWorker(CLI::App* app, Run* run) {
   command->add_flag("--no-workflows", options->no_workflows, "Serve activities only");
   command->add_flag("--no-activities", options->no_activities, "Serve workflows only");
   command->add_flag("--test-kinds", options->test_kinds, "Allow step kinds that exist for tests only (fail)");
+  AddWorkflowsOption(command, &options->libraries);
+  command->add_option("--build-id", options->build_id, "Build of this worker, reported with its answers");
+  command->add_option("--deployment", options->deployment, "Deployment that the build belongs to")->capture_default_str();
+  command->add_option("--versioning", options->versioning, "Runs and newer builds: none, pinned or auto-upgrade")
+      ->check(CLI::IsMember({"none", "pinned", "auto-upgrade"}))
+      ->capture_default_str();
   command->add_option("--as-of", options->pins, "CHANGE=VERSION: run as a build before that change would");
   command->add_option("--fault", options->faults, "For tests of recovery: crash-after-append=N");
   command->footer("SIGTERM or Ctrl-C drains: no new work, running work may finish, then activities are cancelled.\n"
                   "Connection settings also come from TEMPORAL_* (docs/worker.md).\n"
                   "Examples:\n"
                   "  lockstep worker --temporal 127.0.0.1:7233 --state /var/lib/lockstep --config worker.yaml\n"
-                  "  lockstep worker --queue tq-data-prod --no-workflows");
+                  "  lockstep worker --queue tq-data-prod --no-workflows\n"
+                  "  lockstep worker --workflows build/liborders.so --queue orders");
   command->callback([options, run] { *run = [options] { return RunWorker(*options); }; });
 }
 

@@ -21,7 +21,7 @@ install(CODE [[
   endif()
   foreach(library ${libraries})
     file(INSTALL "${library}" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/lockstep" FOLLOW_SYMLINK_CHAIN)
-  endforeach()]] COMPONENT libraries)
+  endforeach()]] COMPONENT libraries EXCLUDE_FROM_ALL)
 
 # What is packed is what was built; packing builds nothing.
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY TRUE)

@@ -76,6 +76,7 @@ ROOMS = {
     "engine-core/state/memory": (PURE + ["engine-core/state"], []),
     "engine-core/state/sqlite": (PURE + ["engine-core/state"], ["sqlite", "system"]),
     "engine-core/workflow": (PURE, ["protobuf", "temporal"]),
+    "engine-core/authoring": (PURE + ["engine-core/workflow", "engine-core/activity"], ["protobuf", "temporal", "system"]),
     "engine-core/interpreter": (PURE + ["engine-core/workflow", "engine-core/plan", "engine-core/state"], ["temporal"]),
     "engine-core/steps": (
         PURE + ["engine-core/contracts", "engine-core/activity", "engine-core/plan", "engine-core/state"],

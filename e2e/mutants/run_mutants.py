@@ -242,7 +242,8 @@ def differences(code, report, expectation, place):
     source = first.get("source") or {}
     compare("kind", expectation.kind, first.get("kind"))
     compare("step", expectation.step, first.get("stepId", ""))
-    compare("field", expectation.field, first.get("field", ""))
+    # Behind the attribute's name comes the place inside its payload.
+    compare("field", expectation.field, first.get("field", "").split("/")[0])
     compare("file", place[0], source.get("file"))
     compare("line", place[1], source.get("line"))
     return found

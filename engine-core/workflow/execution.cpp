@@ -51,21 +51,10 @@ void ScopeState::Cancel(std::source_location where) {
 }
 
 namespace internal {
-namespace {
 
-// The execution whose code runs on this thread. One logical thread per workflow: set for the length of a call, never shared.
 thread_local Runtime* current_runtime = nullptr;
 
-class EnterRuntime {
- public:
-  explicit EnterRuntime(Runtime* runtime) : before_(std::exchange(current_runtime, runtime)) {}
-  ~EnterRuntime() { current_runtime = before_; }
-  EnterRuntime(const EnterRuntime&) = delete;
-  EnterRuntime& operator=(const EnterRuntime&) = delete;
-
- private:
-  Runtime* before_;
-};
+namespace {
 
 // Years 1 to 9999 and about as long for durations: what protobuf allows. A broken history may hold anything.
 constexpr int64_t kMaxSeconds = 253'402'300'799;
@@ -77,24 +66,16 @@ int64_t ToMillis(const SecondsAndNanos& time) {
   return std::clamp(time.seconds(), -kMaxSeconds / 4, kMaxSeconds) * 1000 + time.nanos() / 1'000'000;
 }
 
-// Narrows what a handler may do for as long as it runs.
-class Narrow {
- public:
-  Narrow(Allowed* allowed, Allowed now) : allowed_(allowed), before_(std::exchange(*allowed, std::max(*allowed, now))) {}
-  ~Narrow() { *allowed_ = before_; }
-  Narrow(const Narrow&) = delete;
-  Narrow& operator=(const Narrow&) = delete;
-
- private:
-  Allowed* allowed_;
-  Allowed before_;
-};
-
 google::protobuf::ArenaOptions CommandArenaOptions(std::byte* block) {
   google::protobuf::ArenaOptions options;
   options.initial_block = reinterpret_cast<char*>(block);
   options.initial_block_size = kCommandBlock;
   return options;
+}
+
+std::string BuildIdOf(const HistoryEvent& completed) {
+  const auto& task = completed.workflow_task_completed_event_attributes();
+  return task.has_deployment_version() ? task.deployment_version().build_id() : task.worker_version().build_id();
 }
 
 std::string DigestOf(const Payloads& payloads) {
@@ -124,6 +105,8 @@ Runtime::~Runtime() {
   signal_handlers_.clear();
   default_signal_handler_ = nullptr;
   query_handlers_.clear();
+  update_handlers_.clear();
+  waiting_updates_.clear();
   spawned_.clear();
   root_ = Task<WorkflowResult>();
 }
@@ -146,17 +129,19 @@ void Runtime::Activate(const TaskSlice& slice) {
   info_.history_size_bytes = started.history_size_bytes();
   info_.suggest_continue_as_new = started.suggest_continue_as_new();
   replaying_ = slice.completed != nullptr;
+  info_.build_id = replaying_ ? BuildIdOf(*slice.completed) : options_.build_id;
   continued_at_once_ = slice.continued_at_once;
   history_commands_ = slice.history_commands;
   resumptions_ = 0;
   LoadLookahead(slice);
-  // Handlers run before the main coroutine of the same task (RT7): signals first, then resolutions in history order.
+  // The code must stand before its handlers can hear of anything.
   for (const HistoryEvent* event : slice.events) {
-    if (event->event_type() == EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) {
-      const auto& signal = event->workflow_execution_signaled_event_attributes();
-      DeliverSignal(signal.signal_name(), signal.input());
-    }
+    if (event->event_type() == EVENT_TYPE_WORKFLOW_EXECUTION_STARTED) StartFirst(*event);
   }
+  // Handlers run before the main coroutine of the same task (RT7): messages first, then resolutions in history order.
+  DeliverMessages(slice);
+  if (conventions_.messages_first && !single_batch_ && started_ && !Over()) Drain();
+  if (start_pending_) BeginMain();
   for (const HistoryEvent* event : slice.events) ApplyEvent(*event);
   if (!started_) {
     Divergence divergence = Describe(DivergenceKind::kUnknownReference, slice.started, nullptr);
@@ -166,25 +151,48 @@ void Runtime::Activate(const TaskSlice& slice) {
   }
   if (Over()) return;
   Drain();
+  RejectUnknownUpdates();
   ReplayLocalActivities();
 }
 
 void Runtime::LoadLookahead(const TaskSlice& slice) {
   recorded_versions_.clear();
   recorded_side_effects_.clear();
+  recorded_mutable_.clear();
   recorded_local_.clear();
-  for (const HistoryEvent* event : slice.recorded) {
-    if (event->event_type() != EVENT_TYPE_MARKER_RECORDED) continue;
-    const auto& marker = event->marker_recorded_event_attributes();
-    if (marker.marker_name() == kVersionMarker) {
-      if (const auto data = ReadVersionMarker(marker)) {
-        recorded_versions_[data->change_id] = {data->version, data->attribute_updated, event};
-      }
-    } else if (marker.marker_name() == kSideEffectMarker) {
-      if (auto data = ReadSideEffectMarker(marker)) recorded_side_effects_[data->id] = std::move(data->value);
-    } else if (marker.marker_name() == kLocalActivityMarker) {
-      recorded_local_.push_back(event);
+  for (size_t i = 0; i < slice.recorded.size(); ++i) {
+    if (slice.recorded[i]->event_type() != EVENT_TYPE_MARKER_RECORDED) continue;
+    LoadMarker(*slice.recorded[i], i + 1 < slice.recorded.size() ? slice.recorded[i + 1] : nullptr);
+  }
+  if (slice.completed != nullptr) {
+    constexpr uint32_t kSingleBatchFlag = 2;  // of the Python SDK's own flags
+    const auto& sdk = slice.completed->workflow_task_completed_event_attributes().sdk_metadata();
+    for (const uint32_t flag : sdk.lang_used_flags()) single_batch_ = single_batch_ || flag == kSingleBatchFlag;
+  }
+}
+
+void Runtime::LoadMarker(const HistoryEvent& event, const HistoryEvent* next) {
+  const auto& marker = event.marker_recorded_event_attributes();
+  const std::string& name = marker.marker_name();
+  if (name == kVersionMarker) {
+    if (const auto data = ReadVersionMarker(marker)) {
+      recorded_versions_[data->change_id] = {data->version, data->attribute_updated, &event};
     }
+  } else if (name == kCorePatchMarker) {
+    if (const auto data = ReadPatchMarker(marker)) {
+      // The marker does not tell whether the search attribute was updated with it; the event after it does.
+      const bool updated = next != nullptr && next->upsert_workflow_search_attributes_event_attributes()
+                                                  .search_attributes()
+                                                  .indexed_fields()
+                                                  .contains(std::string(kVersionAttribute));
+      recorded_versions_[data->patch_id] = {1, updated, &event, true, data->deprecated};
+    }
+  } else if (name == kSideEffectMarker) {
+    if (auto data = ReadSideEffectMarker(marker)) recorded_side_effects_[data->id] = std::move(data->value);
+  } else if (name == kMutableSideEffectMarker) {
+    if (auto data = ReadMutableSideEffectMarker(marker)) recorded_mutable_[{data->id, data->call}] = std::move(data->value);
+  } else if (IsLocalActivityMarker(name)) {
+    recorded_local_.push_back(&event);
   }
 }
 
@@ -197,6 +205,36 @@ void Runtime::StartFirst(const HistoryEvent& event) {
     Report(std::move(divergence));
     return;
   }
+  FillInfo(event);
+  const WorkflowEntry* entry = registry_.Find(info_.workflow_type);
+  if (entry == nullptr) {
+    Divergence divergence = Describe(DivergenceKind::kWorkflowType, &event, nullptr);
+    divergence.expected = info_.workflow_type;
+    std::string known;
+    for (const std::string& type : registry_.Types()) known += (known.empty() ? "" : ", ") + type;
+    divergence.actual = "a build that knows " + (known.empty() ? "no workflow" : known);
+    Report(std::move(divergence));
+    return;
+  }
+  conventions_ = entry->conventions;
+  input_ = start.input();
+  try {
+    // A class is made here, which puts its handlers in place; its main coroutine does not run yet.
+    root_ = entry->function(input_);
+    root_.promise()->scope = root_scope_;
+    start_pending_ = true;
+  } catch (...) {
+    BreakWithCurrentException();
+  }
+}
+
+void Runtime::BeginMain() {
+  start_pending_ = false;
+  if (!broken_) ready_.push_back(root_.promise());
+}
+
+void Runtime::FillInfo(const HistoryEvent& event) {
+  const auto& start = event.workflow_execution_started_event_attributes();
   info_.namespace_name = identity_.namespace_name;
   if (identity_.workflow_id.empty()) identity_.workflow_id = start.workflow_id();
   if (identity_.run_id.empty()) identity_.run_id = start.original_execution_run_id();
@@ -207,33 +245,24 @@ void Runtime::StartFirst(const HistoryEvent& event) {
   info_.task_queue = start.task_queue().name();
   info_.attempt = std::max(1, start.attempt());
   info_.continued_from_run_id = start.continued_execution_run_id();
+  info_.cron_schedule = start.cron_schedule();
+  info_.parent_workflow_id = start.parent_workflow_execution().workflow_id();
+  info_.parent_run_id = start.parent_workflow_execution().run_id();
   info_.start_ms = ToMillis(event.event_time());
   field_context_.workflow_run_timeout_ms = ToMillis(start.workflow_run_timeout());
+  info_.run_timeout_ms = field_context_.workflow_run_timeout_ms;
   if (start.has_workflow_task_timeout()) info_.task_timeout_ms = ToMillis(start.workflow_task_timeout());
+  info_.priority = {start.priority().priority_key(), start.priority().fairness_key(), start.priority().fairness_weight()};
+  last_result_ = start.last_completion_result();
+  if (start.has_continued_failure()) {
+    last_failure_ = std::make_shared<temporal::api::failure::v1::Failure>(start.continued_failure());
+  }
   random_.Seed(start.original_execution_run_id().empty() ? identity_.run_id : start.original_execution_run_id());
-  const WorkflowFunction* function = registry_.Find(info_.workflow_type);
-  if (function == nullptr) {
-    Divergence divergence = Describe(DivergenceKind::kWorkflowType, &event, nullptr);
-    divergence.expected = info_.workflow_type;
-    std::string known;
-    for (const std::string& type : registry_.Types()) known += (known.empty() ? "" : ", ") + type;
-    divergence.actual = "a build that knows " + (known.empty() ? "no workflow" : known);
-    Report(std::move(divergence));
-    return;
-  }
-  input_ = start.input();
-  try {
-    root_ = (*function)(input_);
-    root_.promise()->scope = root_scope_;
-    ready_.push_back(root_.promise());
-  } catch (...) {
-    BreakWithCurrentException();
-  }
 }
 
 void Runtime::ApplyEvent(const HistoryEvent& event) {
   switch (event.event_type()) {
-    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: StartFirst(event); return;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: return;
     case EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: root_scope_->Cancel({}); return;
     case EVENT_TYPE_WORKFLOW_TASK_FAILED: {
       const auto& failed = event.workflow_task_failed_event_attributes();
@@ -256,25 +285,6 @@ void Runtime::ApplyEvent(const HistoryEvent& event) {
   Step(it->second, route->input, &event, nullptr);
 }
 
-void Runtime::DeliverSignal(const std::string& name, const Payloads& input) {
-  const auto it = signal_handlers_.find(name);
-  const Narrow narrow(&allowed_, Allowed::kNoCommands);
-  try {
-    // Copies: a handler may put another one in its place.
-    if (it != signal_handlers_.end()) {
-      const auto handler = it->second;
-      handler(input);
-    } else if (default_signal_handler_) {
-      const auto handler = default_signal_handler_;
-      handler(name, input);
-    } else {
-      buffered_signals_.emplace_back(name, input);
-    }
-  } catch (...) {
-    BreakWithCurrentException();
-  }
-}
-
 // --- the scheduler -------------------------------------------------------------------------------------------------------
 
 void Runtime::Drain() {
@@ -286,6 +296,7 @@ void Runtime::Drain() {
     }
   }
   running_ = nullptr;
+  if (root_.done() && !closed_ && !broken_) FinishRoot();
 }
 
 void Runtime::ResumeNext() {
@@ -302,7 +313,7 @@ void Runtime::ResumeNext() {
   running_ = next;
   next->self.resume();
   SweepSpawned();
-  if (root_.done() && !broken_) FinishRoot();
+  if (root_.done() && !broken_ && !conventions_.messages_first) FinishRoot();
 }
 
 void Runtime::CountStep() {
@@ -352,20 +363,33 @@ void Runtime::FinishRoot() {
     BreakWithCurrentException();
     return;
   }
-  Command* command = NewCommand();
+  const std::source_location where = result.where;
   CommandKind kind = CommandKind::kCompleteWorkflow;
+  Command* command = EndCommand(std::move(result), &kind);
+  Issue(kind, command, {}, where);
+  Close();
+}
+
+Command* Runtime::EndCommand(WorkflowResult result, CommandKind* kind) {
+  Command* command = NewCommand();
   switch (result.kind) {
     case WorkflowResult::Kind::kCompleted:
       command->set_command_type(COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION);
       *command->mutable_complete_workflow_execution_command_attributes()->mutable_result() = std::move(result.payloads);
       break;
-    case WorkflowResult::Kind::kFailed:
-      kind = CommandKind::kFailWorkflow;
+    case WorkflowResult::Kind::kFailed: {
+      *kind = CommandKind::kFailWorkflow;
       command->set_command_type(COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION);
-      ErrorToFailure(result.error, command->mutable_fail_workflow_execution_command_attributes()->mutable_failure());
+      auto* failure = command->mutable_fail_workflow_execution_command_attributes()->mutable_failure();
+      if (result.chain != nullptr) {
+        *failure = *result.chain;
+      } else {
+        ErrorToFailure(result.error, failure);
+      }
       break;
+    }
     case WorkflowResult::Kind::kCancelled:
-      kind = CommandKind::kCancelWorkflow;
+      *kind = CommandKind::kCancelWorkflow;
       command->set_command_type(COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION);
       if (result.payloads.payloads_size() > 0) {
         *command->mutable_cancel_workflow_execution_command_attributes()->mutable_details() = std::move(result.payloads);
@@ -373,23 +397,20 @@ void Runtime::FinishRoot() {
         command->mutable_cancel_workflow_execution_command_attributes();
       }
       break;
-    case WorkflowResult::Kind::kContinueAsNew: {
-      kind = CommandKind::kContinueAsNew;
+    case WorkflowResult::Kind::kContinueAsNew:
+      *kind = CommandKind::kContinueAsNew;
       command->set_command_type(COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION);
-      auto* next = command->mutable_continue_as_new_workflow_execution_command_attributes();
-      next->mutable_workflow_type()->set_name(result.next.workflow_type.empty() ? info_.workflow_type : result.next.workflow_type);
-      next->mutable_task_queue()->set_name(result.next.task_queue.empty() ? info_.task_queue : result.next.task_queue);
-      *next->mutable_input() = std::move(result.payloads);
+      internal::FillContinueAsNew(std::move(result), info_,
+                                  command->mutable_continue_as_new_workflow_execution_command_attributes());
       break;
-    }
   }
-  Issue(kind, command, {}, result.where);
-  Close();
+  return command;
 }
 
 // Nothing runs after the command that ends the execution: what still waits is told nothing more.
 void Runtime::Close() {
   closed_ = true;
+  waiting_updates_.clear();
   ready_.clear();
   conditions_.clear();
   for (const auto& [id, machine] : pending_local_) local_cancellations_.push_back(id);
@@ -487,8 +508,13 @@ void Runtime::Step(Machine* machine, MachineInput input, const HistoryEvent* eve
     return;
   }
   machine->state = row->to;
+  if (options_.on_transition) options_.on_transition(machine->spec->kind, *row);
   if (input == MachineInput::kStarted && machine->spec->kind == CommandKind::kActivity) {
     machine->attempt = event->activity_task_started_event_attributes().attempt();
+  }
+  if (input == MachineInput::kStarted && machine->spec->kind == CommandKind::kChildWorkflow) {
+    const auto& child = event->child_workflow_execution_started_event_attributes();
+    machine->child_run_id = child.workflow_execution().run_id();
   }
   ApplyEffects(machine, *row, {input, event, local, machine->attempt});
   if (machine->state == MachineState::kClosed) LeaveScope(machine);
@@ -502,6 +528,9 @@ void Runtime::ApplyEffects(Machine* machine, const Transition& row, const Machin
     by_event_id_[machine->event_id] = machine;
   }
   if (row.effects & kEmitCancel) EmitCancel(machine);
+  if (row.effects & kEmitAnswer) EmitAnswer(machine);
+  if (row.effects & kEmitRejection) AddMessage(*machine->update, kUpdateRejectSuffix, machine->update->rejection);
+  if ((row.effects & kTellStarted) && machine->tell_started) machine->tell_started(*outcome.event);
   if (row.effects & kRequestLocal) {
     pending_local_[machine->id] = machine;
     local_requests_.push_back(machine);
@@ -520,9 +549,14 @@ void Runtime::ApplyEffects(Machine* machine, const Transition& row, const Machin
   }
 }
 
-void Runtime::Withdraw(Machine* machine, bool cancellation) {
+void Runtime::Withdraw(Machine* machine, bool second) {
   for (Issued& issued : issued_) {
-    if (issued.machine == machine && issued.cancels == cancellation) issued.withdrawn = true;
+    if (issued.machine == machine && issued.second == second) issued.withdrawn = true;
+  }
+  // A child's request may stand in an earlier task: then it is the server's.
+  if (Machine* request = machine->cancellation; second && request != nullptr && request->state == MachineState::kIssued) {
+    Withdraw(request, false);
+    request->state = MachineState::kClosed;
   }
 }
 
@@ -544,15 +578,40 @@ void Runtime::LeaveScope(Machine* machine) {
 }
 
 void Runtime::EmitCancel(Machine* machine) {
+  if (machine->spec->kind == CommandKind::kChildWorkflow) return EmitChildCancel(machine);
   Command* command = NewCommand();
-  command->set_command_type(static_cast<CommandType>(machine->spec->cancel_command_type));
-  if (machine->spec->kind == CommandKind::kActivity) {
-    command->mutable_request_cancel_activity_task_command_attributes()->set_scheduled_event_id(machine->event_id);
-  } else {
-    command->mutable_cancel_timer_command_attributes()->set_timer_id(machine->id);
+  command->set_command_type(static_cast<CommandType>(machine->spec->second_command_type));
+  switch (machine->spec->kind) {
+    case CommandKind::kActivity:
+      command->mutable_request_cancel_activity_task_command_attributes()->set_scheduled_event_id(machine->event_id);
+      break;
+    case CommandKind::kNexusOperation:
+      command->mutable_request_cancel_nexus_operation_command_attributes()->set_scheduled_event_id(machine->event_id);
+      break;
+    default: command->mutable_cancel_timer_command_attributes()->set_timer_id(machine->id); break;
   }
   // Cancelled from outside: the line that asked for the work stands for the cancellation.
   issued_.push_back({command, machine, true, false, cancelled_at_.line() != 0 ? cancelled_at_ : machine->where});
+}
+
+// A request to another execution, which has a machine of its own; what it says to the end of that comes back to the child's.
+void Runtime::EmitChildCancel(Machine* machine) {
+  Command* command = NewCommand();
+  command->set_command_type(COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION);
+  auto* request = command->mutable_request_cancel_external_workflow_execution_command_attributes();
+  request->set_namespace_(machine->child_namespace);
+  request->set_workflow_id(machine->id);
+  request->set_run_id(machine->child_run_id);
+  request->set_child_workflow_only(true);
+  const auto told = [this, machine](const MachineOutcome& outcome) {
+    if (machine->state != MachineState::kCancelIssued || outcome.event == nullptr) return;
+    const bool reached = outcome.input == MachineInput::kSucceeded;
+    Step(machine, reached ? MachineInput::kCancelAcknowledged : MachineInput::kCancelRefused, outcome.event, nullptr);
+  };
+  // Outside every scope: this is what a cancelled scope asks for.
+  machine->cancellation = Issue(CommandKind::kCancelExternal, command, machine->id,
+                                cancelled_at_.line() != 0 ? cancelled_at_ : machine->where, told, CancelMode::kAny,
+                                std::make_shared<ScopeState>());
 }
 
 void Runtime::EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outcome) {
@@ -565,14 +624,24 @@ void Runtime::EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outc
   data.replay_time = FormatUtcMillis(now_);
   data.attempt = outcome.attempt;
   data.backoff_ms = outcome.backoff_ms;
+  data.sequence = machine->local->sequence;
+  data.schedule_ms = machine->local->first_scheduled;
+  data.complete_ms = now_;
+  if (conventions_.common_core) data.dialect = MarkerDialect::kCore;
   std::string_view digest = machine->local->input_digest;
+  const MarkerEvent* recorded = nullptr;
   if (replayed_marker_ != nullptr) {
-    const auto& recorded = replayed_marker_->marker_recorded_event_attributes();
+    recorded = &replayed_marker_->marker_recorded_event_attributes();
     // Facts of the recording that the code does not decide; other SDKs record no digest of the input.
     data.replay_time = replayed_data_->replay_time;
-    if (!recorded.details().contains(std::string(kInputDigestKey))) digest = {};
+    data.dialect = replayed_data_->dialect;
+    if (!recorded->details().contains(std::string(kInputDigestKey))) digest = {};
   }
-  FillLocalActivityMarker(data, digest, marker);
+  if (recorded != nullptr && data.dialect == MarkerDialect::kCore) {
+    CopyCoreLocalActivityMarker(data, digest, *recorded, marker);
+  } else {
+    FillLocalActivityMarker(data, digest, marker);
+  }
   if (outcome.failure != nullptr) {
     *marker->mutable_failure() = *outcome.failure;
   } else if (outcome.result != nullptr) {
@@ -600,7 +669,13 @@ void Runtime::StartBackOff(Machine* machine, const LocalActivityOutcome& outcome
   attributes->mutable_start_to_fire_timeout()->set_nanos(static_cast<int32_t>(millis % 1000 * 1'000'000));
   const auto retry = [this, machine](const MachineOutcome& outcome) {
     const bool waits = machine->state == MachineState::kBackingOff;
-    if (waits && outcome.event != nullptr) Step(machine, MachineInput::kRetry, outcome.event, nullptr);
+    if (!waits || outcome.event == nullptr) return;
+    // The common core counts each attempt after a timer as an activity of its own.
+    if (conventions_.common_core) {
+      machine->local->sequence = static_cast<uint32_t>(NextSequence(CommandKind::kLocalActivity));
+      if (machine->local->default_id) machine->id = std::to_string(machine->local->sequence);
+    }
+    Step(machine, MachineInput::kRetry, outcome.event, nullptr);
   };
   Issue(CommandKind::kTimer, command, id, machine->where, retry, CancelMode::kAny, machine->scope.lock());
 }
@@ -623,6 +698,7 @@ std::vector<LocalActivityRequest> Runtime::TakeLocalActivityRequests() {
     request.backoff_coefficient = options.retry.backoff_coefficient;
     request.max_interval_ms = options.retry.max_interval_ms;
     request.max_attempts = options.retry.max_attempts;
+    request.timer_from_ms = options.timer_from_ms;
     request.non_retryable_types = options.retry.non_retryable_types;
   }
   return requests;
@@ -678,156 +754,18 @@ std::vector<IssuedCommand> Runtime::commands() const {
   return result;
 }
 
+std::vector<temporal::api::protocol::v1::Message> Runtime::TakeMessages() {
+  std::vector<temporal::api::protocol::v1::Message> result;
+  for (const auto& message : messages_) result.push_back(message);
+  return result;
+}
+
 std::vector<Command> Runtime::TakeCommands() {
   std::vector<Command> result;
   for (const Issued& issued : issued_) {
     if (!issued.withdrawn) result.push_back(*issued.command);
   }
   return result;
-}
-
-// --- recorded values -----------------------------------------------------------------------------------------------------
-
-int Runtime::GetVersion(std::string_view change_id, int min, int max, std::source_location where) {
-  NoteLocation(where);
-  if (min > max) throw std::logic_error("version range of " + std::string(change_id) + " is empty");
-  const auto known = versions_.find(change_id);
-  const auto recorded = recorded_versions_.find(change_id);
-  const bool has_marker = recorded != recorded_versions_.end();
-  int version = max;
-  if (known != versions_.end()) {
-    version = known->second;
-  } else if (replaying_) {
-    version = has_marker ? recorded->second.version : kDefaultVersion;
-  } else if (const auto pin = options_.version_pins.find(change_id); pin != options_.version_pins.end()) {
-    version = std::min(version, pin->second);
-  }
-  if ((version < min || version > max) && versions_out_of_range_.emplace(change_id).second) {
-    Divergence divergence = Describe(DivergenceKind::kVersionRange, has_marker ? recorded->second.event : nullptr, nullptr);
-    if (!has_marker) divergence.event_id = info_.history_length;
-    divergence.command = "Version " + std::string(change_id);
-    divergence.expected = std::to_string(version);
-    divergence.actual = std::to_string(min) + ".." + std::to_string(max);
-    divergence.where = ToSourceLine(where);
-    Report(std::move(divergence));
-  }
-  if (known != versions_.end()) return version;
-  Require(Allowed::kEverything, "a version asked for");
-  versions_.emplace(std::string(change_id), version);
-  // Before the gate there was no marker: neither a replay nor a pinned recording writes one.
-  if (version == kDefaultVersion && !has_marker) return version;
-  const bool update_attribute = !replaying_ || recorded->second.attribute_updated;
-  Command* command = NewCommand();
-  command->set_command_type(COMMAND_TYPE_RECORD_MARKER);
-  FillVersionMarker(change_id, version, update_attribute, command->mutable_record_marker_command_attributes());
-  Issue(CommandKind::kMarker, command, std::string(change_id), where);
-  if (!update_attribute) return version;
-  Json all = Json::MakeArray();
-  for (const auto& [id, value] : versions_) all.Push(id + "-" + std::to_string(value));
-  UpsertAttributes({{"TemporalChangeVersion", std::move(all)}}, where);
-  return version;
-}
-
-Json Runtime::SideEffect(const std::function<Json()>& produce, std::source_location where) {
-  NoteLocation(where);
-  Require(Allowed::kEverything, "a side effect recorded");
-  const auto id = static_cast<int64_t>(++side_effects_);
-  const auto recorded = recorded_side_effects_.find(id);
-  // Without a recorded value in a replay the marker is surplus; matching says so, and the value no longer matters.
-  Json value;
-  if (recorded != recorded_side_effects_.end()) {
-    value = recorded->second;
-  } else {
-    const Narrow narrow(&allowed_, Allowed::kNoCommands);
-    value = produce();
-  }
-  Command* command = NewCommand();
-  command->set_command_type(COMMAND_TYPE_RECORD_MARKER);
-  FillSideEffectMarker(id, value, command->mutable_record_marker_command_attributes());
-  Issue(CommandKind::kMarker, command, std::to_string(id), where);
-  return value;
-}
-
-void Runtime::UpsertAttributes(const std::vector<std::pair<std::string, Json>>& attributes, std::source_location where) {
-  NoteLocation(where);
-  Require(Allowed::kEverything, "a command issued");
-  Command* command = NewCommand();
-  command->set_command_type(COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES);
-  auto* fields = command->mutable_upsert_workflow_search_attributes_command_attributes()
-                     ->mutable_search_attributes()
-                     ->mutable_indexed_fields();
-  for (const auto& [name, value] : attributes) {
-    Payload& payload = (*fields)[name];
-    SetJson(value, &payload);
-    (*payload.mutable_metadata())["type"] = value.is_array() ? "KeywordList" : "Keyword";
-  }
-  Issue(CommandKind::kSearchAttributes, command, {}, where);
-}
-
-// --- messages ------------------------------------------------------------------------------------------------------------
-
-void Runtime::SetSignalHandler(std::string_view name, std::function<void(const Payloads&)> handler) {
-  Require(Allowed::kNoCommands, "a handler set");
-  const std::string key(name);
-  signal_handlers_[key] = std::move(handler);
-  // One at a time: a handler may set further handlers, or throw.
-  for (size_t i = 0; i < buffered_signals_.size();) {
-    if (buffered_signals_[i].first != key) {
-      ++i;
-      continue;
-    }
-    const Payloads input = std::move(buffered_signals_[i].second);
-    buffered_signals_.erase(buffered_signals_.begin() + static_cast<std::ptrdiff_t>(i));
-    const auto current = signal_handlers_[key];
-    const Narrow narrow(&allowed_, Allowed::kNoCommands);
-    current(input);
-  }
-}
-
-void Runtime::SetDefaultSignalHandler(std::function<void(std::string_view, const Payloads&)> handler) {
-  Require(Allowed::kNoCommands, "a handler set");
-  default_signal_handler_ = std::move(handler);
-  while (!buffered_signals_.empty() && default_signal_handler_) {
-    const auto [name, input] = std::move(buffered_signals_.front());
-    buffered_signals_.pop_front();
-    const auto current = default_signal_handler_;
-    const Narrow narrow(&allowed_, Allowed::kNoCommands);
-    current(name, input);
-  }
-}
-
-void Runtime::SetQueryHandler(std::string_view name, std::function<Result<Json>(const Json::Array&)> handler) {
-  Require(Allowed::kNoCommands, "a handler set");
-  query_handlers_[std::string(name)] = std::move(handler);
-}
-
-Result<std::unique_ptr<Payloads>> Runtime::Query(std::string_view name, const Payloads& args) {
-  const EnterRuntime enter(this);
-  const auto it = query_handlers_.find(name);
-  if (it == query_handlers_.end()) {
-    std::string known;
-    for (const auto& [query, handler] : query_handlers_) known += (known.empty() ? "" : ", ") + query;
-    return Fail("QUERY_UNKNOWN", "no query " + std::string(name) + "; known: " + (known.empty() ? "none" : known));
-  }
-  const auto failed = [&](const std::string& why) { return Fail("QUERY_FAILED", std::string(name) + ": " + why); };
-  const auto arguments = ReadJson(args);
-  if (!arguments) return failed(arguments.error().message);
-  const Narrow narrow(&allowed_, Allowed::kReadOnly);
-  // A query takes no step of the workflow, whatever its handler reads.
-  const auto resumptions = std::exchange(resumptions_, 0);
-  const auto restore = [&](auto result) {
-    resumptions_ = resumptions;
-    return result;
-  };
-  try {
-    const Result<Json> answer = it->second(*arguments);
-    if (!answer) return restore(Result<std::unique_ptr<Payloads>>(failed(answer.error().ToString())));
-    return restore(Result<std::unique_ptr<Payloads>>(std::make_unique<Payloads>(JsonPayloads(*answer))));
-  } catch (const std::exception& error) {
-    return restore(Result<std::unique_ptr<Payloads>>(failed(error.what())));
-  } catch (...) {
-    return restore(Result<std::unique_ptr<Payloads>>(failed("threw something that is no std::exception")));
-  }
 }
 
 // --- what goes wrong -----------------------------------------------------------------------------------------------------
@@ -933,6 +871,7 @@ void Runtime::Complete(const HistoryEvent& completed, std::span<const HistoryEve
   if (!was_diverged && !broken_ && !continued_at_once_) ReportUnfinishedLocalActivities(completed);
   if (!issued_.empty()) last_issued_where_ = issued_.back().where;
   issued_.clear();
+  messages_.clear();
   command_arena_->Reset();
 }
 
@@ -951,7 +890,9 @@ void Runtime::ReportUnfinishedLocalActivities(const HistoryEvent& completed) {
 }
 
 void Runtime::Pair(const Issued& issued, const HistoryEvent& event, const HistoryEvent& completed) {
-  CompareFields(*issued.command, event, field_context_, [&](FieldDifference difference) {
+  FieldContext context = field_context_;
+  if (issued.second && issued.machine->update != nullptr) context.update_response = &issued.machine->update->response;
+  CompareFields(*issued.command, event, context, [&](FieldDifference difference) {
     Divergence divergence = Describe(DivergenceKind::kFieldChanged, &event, &issued);
     divergence.grade = difference.grade;
     divergence.field = std::move(difference.field);
@@ -959,9 +900,8 @@ void Runtime::Pair(const Issued& issued, const HistoryEvent& event, const Histor
     divergence.actual = std::move(difference.actual);
     Report(std::move(divergence));
   });
-  const MachineInput input = issued.cancels ? MachineInput::kCancelRecorded : MachineInput::kRecorded;
   if (issued.machine == nullptr || issued.machine->spec->kind == CommandKind::kLocalActivity) return;
-  Step(issued.machine, input, &event, nullptr);
+  Step(issued.machine, issued.second ? issued.machine->spec->second_recorded : MachineInput::kRecorded, &event, nullptr);
 }
 
 // The lists part ways: say what is missing, what is surplus, and what merely moved.

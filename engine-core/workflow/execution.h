@@ -28,6 +28,7 @@
 
 #include "engine-core/base/result.h"
 #include "engine-core/workflow/divergence.h"
+#include "engine-core/workflow/machines.h"
 #include "engine-core/workflow/slices.h"
 
 namespace temporal::api::command::v1 {
@@ -39,10 +40,14 @@ class Payloads;
 namespace temporal::api::failure::v1 {
 class Failure;
 }
+namespace temporal::api::protocol::v1 {
+class Message;
+}
 
 namespace lockstep::workflow {
 
 class WorkflowRegistry;
+struct WorkflowConventions;
 
 struct ExecutionIdentity {
   std::string namespace_name;
@@ -69,9 +74,13 @@ struct ExecutionOptions {
   std::function<void(LogLevel, std::string_view message)> log;
   // Called for each outcome of a local activity, live and in replay.
   std::function<void(const LocalActivityTrace&)> on_local_activity;
+  // Called for each row of a command machine's table that the execution takes, for tests that measure what they cover.
+  std::function<void(CommandKind, const Transition&)> on_transition;
   // Change ids to treat as if this build did not go beyond the given version: -1 runs the code before the gate. For recording
   // histories as an older build would (`lockstep record --as-of`); replays of them need no pin.
   std::map<std::string, int, std::less<>> version_pins;
+  // Of the worker that drives live tasks; a replay reads it from the history.
+  std::string build_id;
   // Resumptions of coroutines in one workflow task after which the task counts as spinning.
   uint64_t max_resumptions_per_task = 1'000'000;
 };
@@ -85,11 +94,12 @@ struct LocalActivityRequest {
   int64_t start_to_close_ms = 0;     // 0: no limit
   int32_t attempt = 1;               // grows over back-offs by timer
   int64_t first_scheduled_ms = 0;    // workflow time of attempt 1
-  // Retry rule; the driver retries inside the task while the delay is below the workflow task time-out.
+  // Retry rule; the driver retries inside the task while the delay is below `timer_from_ms`.
   int64_t initial_interval_ms = 1'000;
   double backoff_coefficient = 2;
   int64_t max_interval_ms = 60'000;
   int32_t max_attempts = 0;  // 0: until schedule_to_close
+  int64_t timer_from_ms = 0;  // pauses from here on are the workflow's to wait for; 0: from the task's time-out on
   std::vector<std::string> non_retryable_types;
   ~LocalActivityRequest();
   LocalActivityRequest();
@@ -152,6 +162,10 @@ class Execution {
   // The same as messages for the server. May be called once between local activity rounds for a heartbeat: commands taken
   // stay part of the open task until Complete matches them.
   virtual std::vector<temporal::api::command::v1::Command> TakeCommands() = 0;
+
+  // Answers to updates, to go with the commands just taken: acceptances, outcomes, rejections.
+  virtual std::vector<temporal::api::protocol::v1::Message> TakeMessages() = 0;
+  virtual const WorkflowConventions& conventions() const = 0;
 
   // Local activities asked for since the last call.
   virtual std::vector<LocalActivityRequest> TakeLocalActivityRequests() = 0;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "engine-core/workflow/slices.h"
@@ -22,6 +23,8 @@ enum class CommandKind : uint8_t {
   kChildWorkflow,
   kSignalExternal,
   kCancelExternal,
+  kUpdate,
+  kNexusOperation,
   kCompleteWorkflow,
   kFailWorkflow,
   kCancelWorkflow,
@@ -33,10 +36,12 @@ enum class MachineState : uint8_t {
   kCreated,         // made by the code, nothing issued yet
   kIssued,          // command issued in the open task, not yet seen in the history
   kRecorded,        // the history has the event of the command
-  kStarted,         // work began (activity picked up, child started)
+  kStarted,         // work began (activity picked up, child started, Nexus operation under way)
   kCancelIssued,    // the code asked to cancel; that command is issued
   kCancelRecorded,  // the history has the cancellation request
   kBackingOff,      // a local activity waits on a timer for its next attempt
+  kAnsweredEarly,   // an update ended in the task that accepted it: both commands are issued
+  kAnswerIssued,    // the command with an update's outcome is issued, its acceptance is in the history
   kClosed,
 };
 
@@ -51,9 +56,14 @@ enum class MachineInput : uint8_t {
   kCancelled,       // the history says it ended cancelled
   kTerminated,
   kCancelRecorded,  // command event of the cancellation
+  kCancelAcknowledged,  // the other side was told to cancel
+  kCancelRefused,       // it could not be told
   kOutcome,         // local activity: final outcome
   kBackOff,         // local activity: failed, try again after a timer
   kRetry,           // local activity: that timer fired
+  kReject,          // update: the validator said no
+  kAnswer,          // update: the handler ended
+  kAnswerRecorded,  // command event of an update's outcome
 };
 
 // What a step does besides changing state; a set of flags.
@@ -70,10 +80,14 @@ enum MachineEffect : uint16_t {
   kEmitMarker = 1 << 8,         // put the marker with the outcome in the open task
   kStartBackOff = 1 << 9,       // start the back-off timer
   kWithdrawCancel = 1 << 10,    // take the cancellation back: the work ended in the same task, the server would refuse it
+  kTellStarted = 1 << 11,       // tell the code that the work began
+  kEmitAnswer = 1 << 12,        // put the update's outcome in the open task
+  kEmitRejection = 1 << 13,     // answer the update's sender; no trace in the history
 };
 
-// How cancelling treats work that has already begun.
-enum class CancelMode : uint8_t { kAny, kTryCancel, kWaitForCompletion, kAbandon };
+// How cancelling treats work that has already begun: ask and go on at once; ask and wait for its end; ask and wait until the
+// other side was told; do not ask at all. kAny is a row's, not a command's.
+enum class CancelMode : uint8_t { kAny, kTryCancel, kWaitForCompletion, kWaitForRequest, kAbandon };
 
 struct Transition {
   MachineState from;
@@ -87,9 +101,11 @@ struct CommandKindSpec {
   CommandKind kind;
   std::string_view name;             // `activity`, for messages and diagrams
   int command_type;                  // temporal.api.enums.v1.CommandType
-  int cancel_command_type;           // 0: cannot be cancelled by a command
   int recorded_event_type;           // event of the command
-  int cancel_recorded_event_type;    // event of the cancellation command, or 0
+  // The second command that the machine may issue: the cancellation, or an update's outcome. 0: there is none.
+  int second_command_type;
+  int second_recorded_event_type;
+  MachineInput second_recorded;      // what its event is to the machine
   std::span<const Transition> table;
 };
 
@@ -97,6 +113,9 @@ const CommandKindSpec& SpecOf(CommandKind kind);
 std::span<const CommandKindSpec> AllCommandKinds();
 std::string_view MachineStateName(MachineState state);
 std::string_view MachineInputName(MachineInput input);
+std::string_view CancelModeName(CancelMode mode);
+// `emit command, resolve`: the flags of a row.
+std::string EffectNames(uint16_t effects);
 
 // The row for (state, input, mode), or nullptr: the combination is illegal.
 const Transition* FindTransition(const CommandKindSpec& spec, MachineState state, MachineInput input, CancelMode mode);

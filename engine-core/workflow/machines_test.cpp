@@ -7,8 +7,12 @@
 #include <temporal/api/history/v1/message.pb.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
+
+#include "engine-core/workflow/testing/diagrams.h"
 
 namespace lockstep::workflow {
 namespace {
@@ -17,11 +21,13 @@ using S = MachineState;
 using I = MachineInput;
 using M = CancelMode;
 
-constexpr S kStates[] = {S::kCreated,      S::kIssued,         S::kRecorded,   S::kStarted,
-                         S::kCancelIssued, S::kCancelRecorded, S::kBackingOff, S::kClosed};
-constexpr I kInputs[] = {I::kIssue,    I::kCancel,    I::kRecorded,  I::kStarted,        I::kSucceeded, I::kFailed, I::kTimedOut,
-                         I::kCancelled, I::kTerminated, I::kCancelRecorded, I::kOutcome, I::kBackOff, I::kRetry};
-constexpr M kModes[] = {M::kTryCancel, M::kWaitForCompletion, M::kAbandon};
+constexpr S kStates[] = {S::kCreated,      S::kIssued,         S::kRecorded,   S::kStarted,       S::kCancelIssued,
+                         S::kCancelRecorded, S::kBackingOff, S::kAnsweredEarly, S::kAnswerIssued, S::kClosed};
+constexpr I kInputs[] = {I::kIssue,     I::kCancel,     I::kRecorded,       I::kStarted,            I::kSucceeded,     I::kFailed,
+                         I::kTimedOut,  I::kCancelled,  I::kTerminated,     I::kCancelRecorded,     I::kCancelAcknowledged,
+                         I::kCancelRefused, I::kOutcome, I::kBackOff,       I::kRetry,              I::kReject,        I::kAnswer,
+                         I::kAnswerRecorded};
+constexpr M kModes[] = {M::kTryCancel, M::kWaitForCompletion, M::kWaitForRequest, M::kAbandon};
 
 // The rows written out again, independently of the tables, as `state input [mode] -> state effects`.
 struct Row {
@@ -51,6 +57,31 @@ const std::vector<Row> kOpening = {{S::kCreated, I::kIssue, S::kIssued, kEmitCom
                                    {S::kIssued, I::kRecorded, S::kRecorded, kBind},
                                    {S::kIssued, I::kCancel, S::kClosed, kWithdraw | kResolveCancelled}};
 
+// What cancelling does to work that the history knows of, before and after it began.
+std::vector<Row> CancelsOfRunning() {
+  std::vector<Row> rows;
+  for (const S from : {S::kRecorded, S::kStarted}) {
+    rows.push_back({from, I::kCancel, S::kCancelIssued, kCancelNow, M::kTryCancel});
+    rows.push_back({from, I::kCancel, S::kCancelIssued, kEmitCancel, M::kWaitForCompletion});
+    rows.push_back({from, I::kCancel, S::kCancelIssued, kEmitCancel, M::kWaitForRequest});
+    rows.push_back({from, I::kCancel, from, kResolveCancelled, M::kAbandon});
+  }
+  return rows;
+}
+
+std::vector<Row> EndsBeforeItsCancellation(std::initializer_list<I> inputs) {
+  std::vector<Row> rows;
+  for (const I input : inputs) rows.push_back({S::kCancelIssued, input, S::kClosed, kWithdrawCancel | kResolve});
+  return rows;
+}
+
+// Only who waits for the answer to the request hears of it.
+std::vector<Row> Acknowledged(S from, I input, int effect) {
+  return {{from, input, S::kCancelRecorded, effect, M::kWaitForRequest},
+          {from, input, S::kCancelRecorded, kNoEffect, M::kTryCancel},
+          {from, input, S::kCancelRecorded, kNoEffect, M::kWaitForCompletion}};
+}
+
 std::map<CommandKind, std::vector<Row>> Expected() {
   const auto activity_ends = {I::kSucceeded, I::kFailed, I::kTimedOut, I::kCancelled};
   const std::vector<Row> activity = Concat(
@@ -66,13 +97,11 @@ std::map<CommandKind, std::vector<Row>> Expected() {
         {S::kRecorded, I::kCancel, S::kRecorded, kResolveCancelled, M::kAbandon},
         {S::kStarted, I::kCancel, S::kStarted, kResolveCancelled, M::kAbandon},
         {S::kCancelIssued, I::kCancelRecorded, S::kCancelRecorded},
-        {S::kCancelIssued, I::kCancel, S::kCancelIssued},
         {S::kCancelIssued, I::kStarted, S::kCancelIssued},
         {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel | kResolve},
         {S::kCancelIssued, I::kFailed, S::kClosed, kWithdrawCancel | kResolve},
         {S::kCancelIssued, I::kTimedOut, S::kClosed, kWithdrawCancel | kResolve},
         {S::kCancelIssued, I::kCancelled, S::kClosed, kWithdrawCancel | kResolve},
-        {S::kCancelRecorded, I::kCancel, S::kCancelRecorded},
         {S::kCancelRecorded, I::kStarted, S::kCancelRecorded}}});
   const std::vector<Row> local = {{S::kCreated, I::kIssue, S::kIssued, kRequestLocal},
                                   {S::kIssued, I::kOutcome, S::kClosed, kEmitMarker | kResolve},
@@ -86,18 +115,48 @@ std::map<CommandKind, std::vector<Row>> Expected() {
                                           {S::kCancelIssued, I::kCancelRecorded, S::kClosed},
                                           {S::kCancelIssued, I::kSucceeded, S::kClosed, kWithdrawCancel}}});
   const std::vector<Row> confirmed = {{S::kCreated, I::kIssue, S::kIssued, kEmitCommand}, {S::kIssued, I::kRecorded, S::kClosed}};
-  const std::vector<Row> child =
-      Concat({kOpening,
-              {{S::kRecorded, I::kStarted, S::kStarted}},
-              Resolves(S::kRecorded, {I::kFailed}),
-              Resolves(S::kStarted, {I::kSucceeded, I::kFailed, I::kTimedOut, I::kCancelled, I::kTerminated})});
+  const auto child_ends = {I::kSucceeded, I::kFailed, I::kTimedOut, I::kCancelled, I::kTerminated};
+  const std::vector<Row> child = Concat({kOpening,
+                                         {{S::kRecorded, I::kStarted, S::kStarted, kTellStarted}},
+                                         Resolves(S::kRecorded, {I::kFailed}),
+                                         Resolves(S::kStarted, child_ends),
+                                         Resolves(S::kCancelRecorded, child_ends),
+                                         EndsBeforeItsCancellation(child_ends),
+                                         CancelsOfRunning(),
+                                         {
+                                                                            {S::kCancelIssued, I::kStarted, S::kCancelIssued, kTellStarted},
+                                          {S::kCancelRecorded, I::kStarted, S::kCancelRecorded, kTellStarted},
+                                          {S::kCancelIssued, I::kCancelRefused, S::kCancelRecorded}},
+                                         Acknowledged(S::kCancelIssued, I::kCancelAcknowledged, kResolveCancelled)});
+  const auto nexus_ends = {I::kSucceeded, I::kFailed, I::kTimedOut, I::kCancelled};
+  const std::vector<Row> nexus = Concat({kOpening,
+                                         {{S::kRecorded, I::kStarted, S::kStarted, kTellStarted}},
+                                         Resolves(S::kRecorded, nexus_ends),
+                                         Resolves(S::kStarted, nexus_ends),
+                                         Resolves(S::kCancelRecorded, nexus_ends),
+                                         EndsBeforeItsCancellation(nexus_ends),
+                                         CancelsOfRunning(),
+                                         {{S::kCancelIssued, I::kCancelRecorded, S::kCancelRecorded},
+                                                                                                              {S::kCancelIssued, I::kStarted, S::kCancelIssued, kTellStarted},
+                                          {S::kCancelRecorded, I::kStarted, S::kCancelRecorded, kTellStarted},
+                                          {S::kClosed, I::kCancelAcknowledged, S::kClosed},
+                                          {S::kClosed, I::kCancelRefused, S::kClosed}},
+                                         Acknowledged(S::kCancelRecorded, I::kCancelAcknowledged, kResolveCancelled),
+                                         Acknowledged(S::kCancelRecorded, I::kCancelRefused, kResolve)});
+  const std::vector<Row> update = {{S::kCreated, I::kReject, S::kClosed, kEmitRejection},
+                                   {S::kCreated, I::kIssue, S::kIssued, kEmitCommand},
+                                   {S::kIssued, I::kRecorded, S::kRecorded, kBind},
+                                   {S::kIssued, I::kAnswer, S::kAnsweredEarly, kEmitAnswer},
+                                   {S::kRecorded, I::kAnswer, S::kAnswerIssued, kEmitAnswer},
+                                   {S::kAnsweredEarly, I::kRecorded, S::kAnswerIssued, kBind},
+                                   {S::kAnswerIssued, I::kAnswerRecorded, S::kClosed}};
   const std::vector<Row> external = Concat({kOpening, Resolves(S::kRecorded, {I::kSucceeded, I::kFailed})});
   using K = CommandKind;
   return {{K::kActivity, activity},        {K::kLocalActivity, local},        {K::kTimer, timer},
           {K::kMarker, confirmed},         {K::kSearchAttributes, confirmed}, {K::kMemo, confirmed},
           {K::kChildWorkflow, child},      {K::kSignalExternal, external},    {K::kCancelExternal, external},
           {K::kCompleteWorkflow, confirmed}, {K::kFailWorkflow, confirmed},   {K::kCancelWorkflow, confirmed},
-          {K::kContinueAsNew, confirmed}};
+          {K::kContinueAsNew, confirmed},   {K::kUpdate, update},             {K::kNexusOperation, nexus}};
 }
 
 Row ToRow(const Transition& row) { return {row.from, row.on, row.to, row.effects, row.only}; }
@@ -140,7 +199,12 @@ TEST(Machines, FindTransition_TakesEveryRow_AndRefusesEveryOtherCombination) {
 
 TEST(Machines, ClosedMachine_RefusesEverything) {
   for (const CommandKindSpec& spec : AllCommandKinds()) {
-    for (const I input : kInputs) EXPECT_EQ(FindTransition(spec, S::kClosed, input, M::kTryCancel), nullptr) << spec.name;
+    for (const I input : kInputs) {
+      // What became of a request to cancel a Nexus operation may be known only after the operation's end.
+      const bool late = input == I::kCancelAcknowledged || input == I::kCancelRefused;
+      if (spec.kind == CommandKind::kNexusOperation && late) continue;
+      EXPECT_EQ(FindTransition(spec, S::kClosed, input, M::kTryCancel), nullptr) << spec.name;
+    }
   }
 }
 
@@ -160,11 +224,15 @@ TEST(Machines, EveryStateOfATable_IsReached_AndLeadsToTheEnd) {
 TEST(Machines, CancelRows_ExistOnlyWhereTheServerHasACommandForThem) {
   for (const CommandKindSpec& spec : AllCommandKinds()) {
     for (const Transition& row : spec.table) {
-      if (row.effects & kEmitCancel) {
-        EXPECT_NE(spec.cancel_command_type, 0) << spec.name;
+      // A child is cancelled by the command of another machine.
+      if ((row.effects & (kEmitCancel | kEmitAnswer)) && spec.kind != CommandKind::kChildWorkflow) {
+        EXPECT_NE(spec.second_command_type, 0) << spec.name;
       }
     }
-    EXPECT_EQ(spec.cancel_command_type == 0, spec.cancel_recorded_event_type == 0) << spec.name;
+    EXPECT_EQ(spec.second_command_type == 0, spec.second_recorded_event_type == 0) << spec.name;
+    if (spec.second_command_type == 0) continue;
+    EXPECT_TRUE(std::any_of(spec.table.begin(), spec.table.end(), [&](const Transition& row) { return row.on == spec.second_recorded; }))
+        << spec.name;
   }
 }
 
@@ -192,8 +260,8 @@ TEST(Machines, Kinds_AreFoundByTheirEnum_AndMapToTheirTypes) {
     EXPECT_TRUE(EventType_IsValid(spec.recorded_event_type));
     EXPECT_FALSE(spec.name.empty());
   }
-  EXPECT_EQ(SpecOf(CommandKind::kActivity).cancel_command_type, COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK);
-  EXPECT_EQ(SpecOf(CommandKind::kTimer).cancel_recorded_event_type, EVENT_TYPE_TIMER_CANCELED);
+  EXPECT_EQ(SpecOf(CommandKind::kActivity).second_command_type, COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK);
+  EXPECT_EQ(SpecOf(CommandKind::kTimer).second_recorded_event_type, EVENT_TYPE_TIMER_CANCELED);
 }
 
 TEST(EventRoutes, EveryRoute_IsFoundByItsType_AndHasARowToTake) {
@@ -240,6 +308,30 @@ TEST(Machines, Names_AreDistinct) {
   names.clear();
   for (const I input : kInputs) names.insert(MachineInputName(input));
   EXPECT_EQ(names.size(), std::size(kInputs));
+  EXPECT_EQ(CancelModeName(M::kWaitForRequest), "wait for request");
+  EXPECT_EQ(EffectNames(kEmitCancel | kResolveCancelled), "emit cancel, resolve as cancelled");
+  EXPECT_EQ(EffectNames(kNoEffect), "");
+  EXPECT_EQ(EffectNames(kEmitRejection), "emit rejection");
+}
+
+// All 17 command types of the API have a machine.
+TEST(Machines, EveryCommandTypeOfTheApi_IsIssuedBySomeKind) {
+  using namespace temporal::api::enums::v1;  // NOLINT
+  std::set<int> types;
+  for (const CommandKindSpec& spec : AllCommandKinds()) {
+    types.insert(spec.command_type);
+    if (spec.second_command_type != 0) types.insert(spec.second_command_type);
+  }
+  EXPECT_EQ(types.size(), 17u);
+  for (int type = CommandType_MIN; type <= CommandType_MAX; ++type) {
+    if (CommandType_IsValid(type) && type != COMMAND_TYPE_UNSPECIFIED) EXPECT_TRUE(types.contains(type)) << type;
+  }
+}
+
+TEST(Machines, DiagramsInTheDocs_AreCurrent) {
+  std::ifstream file(LOCKSTEP_SOURCE_DIR "/docs/machines.md");
+  const std::string page((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_EQ(page, testing::MachinesPage()) << "write it again: machine_diagrams > docs/machines.md";
 }
 
 }  // namespace

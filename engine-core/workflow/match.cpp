@@ -6,7 +6,9 @@
 #include <temporal/api/command/v1/message.pb.h>
 #include <temporal/api/enums/v1/command_type.pb.h>
 #include <temporal/api/enums/v1/event_type.pb.h>
+#include <temporal/api/failure/v1/message.pb.h>
 #include <temporal/api/history/v1/message.pb.h>
+#include <temporal/api/update/v1/message.pb.h>
 
 #include <algorithm>
 #include <map>
@@ -15,6 +17,7 @@
 
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/check.h"
+#include "engine-core/base/json_diff.h"
 #include "engine-core/workflow/machines.h"
 #include "engine-core/workflow/markers.h"
 #include "engine-core/workflow/payload.h"
@@ -44,6 +47,8 @@ struct FieldRow {
   Rule rule = Rule::kExact;
 };
 
+using UpdateResponse = temporal::api::update::v1::Response;
+
 constexpr Grade kChanging = Grade::kCommandChanging, kPayload = Grade::kPayloadOnly, kDrift = Grade::kDrift;
 
 constexpr FieldRow kActivityFields[] = {
@@ -57,6 +62,7 @@ constexpr FieldRow kActivityFields[] = {
     {"heartbeat_timeout", "", kDrift, Rule::kServerDefault},
     {"retry_policy", "", kDrift, Rule::kServerDefault},
     {"priority", "", kDrift},
+    {"use_workflow_build_id", "", kPayload},
 };
 constexpr FieldRow kTimerFields[] = {{"start_to_fire_timeout", "", kPayload}};
 constexpr FieldRow kMarkerFields[] = {
@@ -70,6 +76,12 @@ constexpr FieldRow kContinueFields[] = {
     {"workflow_type", "", kChanging, Rule::kName},
     {"task_queue", "", kPayload, Rule::kName},
     {"input", "", kPayload, Rule::kPayload},
+    {"header", "", kPayload, Rule::kPayload},
+    {"memo", "", kPayload, Rule::kServerDefault},
+    {"search_attributes", "", kPayload, Rule::kServerDefault},
+    {"inherit_build_id", "", kPayload},
+    {"initial_versioning_behavior", "", kPayload},
+    {"backoff_start_interval", "", kDrift, Rule::kServerDefault},
     {"workflow_run_timeout", "", kDrift, Rule::kServerDefault},
     {"workflow_task_timeout", "", kDrift, Rule::kServerDefault},
 };
@@ -88,15 +100,33 @@ constexpr FieldRow kChildFields[] = {
     {"workflow_run_timeout", "", kDrift, Rule::kServerDefault},
     {"workflow_task_timeout", "", kDrift, Rule::kServerDefault},
     {"retry_policy", "", kDrift, Rule::kServerDefault},
+    {"priority", "", kDrift},
+    {"inherit_build_id", "", kPayload},
+    {"versioning_override", "", kPayload},
 };
 constexpr FieldRow kSignalFields[] = {
     {"signal_name", "", kChanging},
     {"execution", "workflow_execution", kChanging},
     {"input", "", kPayload, Rule::kPayload},
+    {"namespace", "", kPayload, Rule::kServerDefault},
     {"child_workflow_only", "", kPayload},
     {"header", "", kPayload, Rule::kPayload},
 };
-constexpr FieldRow kCancelExternalFields[] = {{"child_workflow_only", "", kPayload}, {"reason", "", kPayload}};
+constexpr FieldRow kCancelExternalFields[] = {
+    {"namespace", "", kPayload, Rule::kServerDefault}, {"child_workflow_only", "", kPayload}, {"reason", "", kPayload}};
+constexpr FieldRow kNexusFields[] = {
+    {"endpoint", "", kChanging},
+    {"service", "", kChanging},
+    {"operation", "", kChanging},
+    {"input", "", kPayload, Rule::kPayload},
+    {"nexus_header", "", kPayload},
+    {"schedule_to_close_timeout", "", kDrift, Rule::kServerDefault},
+    {"schedule_to_start_timeout", "", kDrift, Rule::kServerDefault},
+    {"start_to_close_timeout", "", kDrift, Rule::kServerDefault},
+};
+// Of the update's outcome, which travels in a message beside the command.
+constexpr FieldRow kOutcomeField = {"outcome", "", kPayload};
+constexpr FieldRow kMetadataField = {"user_metadata", "", kPayload};
 
 // --- attributes by command and event type --------------------------------------------------------------------------------
 
@@ -134,6 +164,15 @@ constexpr KindRow kKinds[] = {
     {COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION, EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
      "request_cancel_external_workflow_execution_command_attributes",
      "request_cancel_external_workflow_execution_initiated_event_attributes", "", kCancelExternalFields},
+    // One command for both messages of an update; its message id tells which of the two it is.
+    {COMMAND_TYPE_PROTOCOL_MESSAGE, EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, "protocol_message_command_attributes",
+     "workflow_execution_update_accepted_event_attributes", "", {}},
+    {COMMAND_TYPE_PROTOCOL_MESSAGE, EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED, "protocol_message_command_attributes",
+     "workflow_execution_update_completed_event_attributes", "", {}},
+    {COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION, EVENT_TYPE_NEXUS_OPERATION_SCHEDULED, "schedule_nexus_operation_command_attributes",
+     "nexus_operation_scheduled_event_attributes", "", kNexusFields},
+    {COMMAND_TYPE_REQUEST_CANCEL_NEXUS_OPERATION, EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUESTED,
+     "request_cancel_nexus_operation_command_attributes", "nexus_operation_cancel_requested_event_attributes", "scheduled_event_id", {}},
     {COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
      "complete_workflow_execution_command_attributes", "workflow_execution_completed_event_attributes", "", kCompleteFields},
     {COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, "fail_workflow_execution_command_attributes",
@@ -193,15 +232,19 @@ const std::vector<BoundKind>& BoundKinds() {
   return kinds;
 }
 
-const BoundKind* KindOfCommand(int command_type) {
-  for (const BoundKind& kind : BoundKinds()) {
-    if (kind.row->command_type == command_type) return &kind;
-  }
-  return nullptr;
-}
 const BoundKind* KindOfEvent(int event_type) {
   for (const BoundKind& kind : BoundKinds()) {
     if (kind.row->event_type == event_type) return &kind;
+  }
+  return nullptr;
+}
+const BoundKind* KindOfCommand(const Command& command) {
+  if (command.command_type() == COMMAND_TYPE_PROTOCOL_MESSAGE) {
+    const bool ends = command.protocol_message_command_attributes().message_id().ends_with(kUpdateCompleteSuffix);
+    return KindOfEvent(ends ? EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED : EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED);
+  }
+  for (const BoundKind& kind : BoundKinds()) {
+    if (kind.row->command_type == command.command_type()) return &kind;
   }
   return nullptr;
 }
@@ -226,9 +269,19 @@ std::string SpecialId(const Command& command) {
   if (command.command_type() == COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION) {
     return command.request_cancel_external_workflow_execution_command_attributes().workflow_id();
   }
+  if (command.command_type() == COMMAND_TYPE_PROTOCOL_MESSAGE) {
+    const std::string& id = command.protocol_message_command_attributes().message_id();
+    return id.substr(0, id.rfind('/'));
+  }
   return {};
 }
 std::string SpecialId(const HistoryEvent& event) {
+  if (event.event_type() == EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED) {
+    return event.workflow_execution_update_accepted_event_attributes().protocol_instance_id();
+  }
+  if (event.event_type() == EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED) {
+    return event.workflow_execution_update_completed_event_attributes().meta().update_id();
+  }
   if (event.event_type() == EVENT_TYPE_MARKER_RECORDED) {
     const auto& marker = event.marker_recorded_event_attributes();
     const std::string id = MarkerId(marker.marker_name(), marker);
@@ -243,6 +296,13 @@ std::string SpecialId(const HistoryEvent& event) {
 // --- comparing values ----------------------------------------------------------------------------------------------------
 
 bool SameValue(const Message& a, const FieldDescriptor* a_field, const Message& b, const FieldDescriptor* b_field);
+
+// Of a failure these say who built it and where, which is the recording SDK's affair and not the workflow's.
+bool IsFactOfRecorder(const FieldDescriptor* field) {
+  using temporal::api::failure::v1::Failure;
+  return field->containing_type() == Failure::descriptor() &&
+         (field->number() == Failure::kSourceFieldNumber || field->number() == Failure::kStackTraceFieldNumber);
+}
 
 bool SameMap(const Message& a, const FieldDescriptor* a_field, const Message& b, const FieldDescriptor* b_field) {
   const Reflection* a_reflection = a.GetReflection();
@@ -271,6 +331,7 @@ bool SameMessage(const Message& a, const Message& b) {
   if (const auto* payload = dynamic_cast<const Payload*>(&a)) return SamePayload(*payload, dynamic_cast<const Payload&>(b));
   const auto* descriptor = a.GetDescriptor();
   for (int i = 0; i < descriptor->field_count(); ++i) {
+    if (IsFactOfRecorder(descriptor->field(i))) continue;
     if (!SameValue(a, descriptor->field(i), b, descriptor->field(i))) return false;
   }
   return true;
@@ -422,6 +483,36 @@ std::map<std::string, const Message*> MapEntries(const Message& holder, const Fi
   return entries;
 }
 
+// Payloads that are JSON on both sides: the places that differ, as JSON Pointers below the field (`input/0/cursor/x`), and not
+// the whole of both. False when something other than a value differs: their number, an encoding.
+bool ReportPayloads(const std::string& name, const FieldRow& row, const Message& actual, const Message& expected, const Report& report) {
+  constexpr size_t kMostDifferences = 10;  // of one field; more of them say no more
+  const auto list = [](const Message& message) {
+    std::vector<const Payload*> payloads;
+    if (const auto* one = dynamic_cast<const Payload*>(&message)) payloads.push_back(one);
+    if (const auto* many = dynamic_cast<const Payloads*>(&message)) {
+      for (const Payload& payload : many->payloads()) payloads.push_back(&payload);
+    }
+    return payloads;
+  };
+  const auto left = list(actual), right = list(expected);
+  if (left.empty() || left.size() != right.size()) return false;
+  std::vector<FieldDifference> differences;
+  for (size_t i = 0; i < left.size(); ++i) {
+    if (SamePayload(*left[i], *right[i])) continue;
+    const auto here = ReadJson(*left[i]), there = ReadJson(*right[i]);
+    if (!SameMetadata(*left[i], *right[i]) || !here || !there) return false;
+    const std::string base = dynamic_cast<const Payload*>(&actual) != nullptr ? name : name + "/" + std::to_string(i);
+    for (JsonDifference& difference : DiffJson(*there, *here, kMostDifferences)) {
+      differences.push_back({base + difference.pointer, row.grade, std::move(difference.expected), std::move(difference.actual)});
+    }
+  }
+  if (differences.empty()) return false;
+  if (differences.size() > kMostDifferences) differences.resize(kMostDifferences);
+  for (FieldDifference& difference : differences) report(std::move(difference));
+  return true;
+}
+
 // Key by key, so that the one search attribute or marker detail is named that differs.
 void ReportMap(const std::string& name, const FieldRow& row, const Sides& sides, const Report& report) {
   const auto left = MapEntries(sides.command, sides.command_field);
@@ -434,6 +525,11 @@ void ReportMap(const std::string& name, const FieldRow& row, const Sides& sides,
     if (other.empty()) {
       report({name + "." + key, row.grade, {}, ValueText(*entry, actual)});
     } else if (!SameValue(*entry, actual, *other.mapped(), expected)) {
+      const bool messages = actual->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+      if (messages && ReportPayloads(name + "." + key, row, entry->GetReflection()->GetMessage(*entry, actual),
+                                     other.mapped()->GetReflection()->GetMessage(*other.mapped(), expected), report)) {
+        continue;
+      }
       report({name + "." + key, row.grade, ValueText(*other.mapped(), expected), ValueText(*entry, actual)});
     }
   }
@@ -468,10 +564,12 @@ void ReportValue(const std::string& name, const FieldRow& row, const Sides& side
       const Message* inner = filled != nullptr ? &filled->GetReflection()->GetMessage(*filled, command_field) : nullptr;
       for (int i = 0; i < left.GetDescriptor()->field_count(); ++i) {
         const FieldDescriptor* field = left.GetDescriptor()->field(i);
+        if (IsFactOfRecorder(field)) continue;
         ReportValue(name + "." + CamelName(field->name()), row, {left, field, right, field, inner}, report);
       }
       return;
     }
+    if (ReportPayloads(name, row, left, right, report)) return;
   }
   report({name, row.grade, ValueText(event, event_field), ValueText(command, command_field)});
 }
@@ -565,7 +663,8 @@ bool SameRetry(const RetryPolicy& command, const RetryPolicy& event) {
 bool PlainlyEqual(const ActivityCommand& command, const ActivityEvent& event, const FieldContext& context) {
   return command.activity_type().name() == event.activity_type().name() && SamePayloads(command.input(), event.input()) &&
          command.task_queue().name() == event.task_queue().name() && !command.has_header() && event.header().fields().empty() &&
-         !command.has_priority() && !event.has_priority() && SameTimeouts(command, event, context) && command.has_retry_policy() &&
+         !command.has_priority() && !event.has_priority() &&
+         command.use_workflow_build_id() == event.use_workflow_build_id() && SameTimeouts(command, event, context) && command.has_retry_policy() &&
          SameRetry(command.retry_policy(), event.retry_policy());
 }
 
@@ -598,12 +697,47 @@ void CompareLocalActivity(const MarkerCommand& command, const MarkerEvent& event
   const bool other_type = readable && actual->activity_type != expected->activity_type;
   if (other_type) report({"activityType", kChanging, expected->activity_type, actual->activity_type});
   const Report renamed = [&](FieldDifference difference) {
-    if (difference.field == "details." + std::string(kDataKey) && other_type) return;
-    if (difference.field == "details." + std::string(kInputDigestKey)) difference.field = "input";
-    if (difference.field == "details." + std::string(kResultKey)) difference.field = "result";
+    // The pointer behind a detail's name, when the difference is in that detail.
+    const auto behind = [&](std::string_view key) -> std::optional<std::string> {
+      const std::string prefix = "details." + std::string(key);
+      if (!difference.field.starts_with(prefix)) return std::nullopt;
+      std::string rest = difference.field.substr(prefix.size());
+      return rest.empty() || rest[0] == '/' ? std::optional(std::move(rest)) : std::nullopt;
+    };
+    if (behind(kDataKey) && other_type) return;
+    if (behind(kInputDigestKey)) difference.field = "input";
+    if (const auto pointer = behind(kResultKey)) difference.field = "result" + *pointer;
     report(std::move(difference));
   };
   ReportValue("details", *details.row, {command, details.command, event, details.event}, renamed);
+}
+
+// --- what the tables cannot say -------------------------------------------------------------------------------------------
+
+void CompareMetadata(const Command& command, const HistoryEvent& event, const Report& report) {
+  static const FieldDescriptor* const kCommandField = FieldNamed(Command::descriptor(), "user_metadata");
+  static const FieldDescriptor* const kEventField = FieldNamed(HistoryEvent::descriptor(), "user_metadata");
+  ReportValue("userMetadata", kMetadataField, {command, kCommandField, event, kEventField}, report);
+}
+
+void CompareOutcome(const UpdateResponse& response, const HistoryEvent& event, const Report& report) {
+  const auto& completed = event.workflow_execution_update_completed_event_attributes();
+  static const FieldDescriptor* const kResponseField = FieldNamed(UpdateResponse::descriptor(), "outcome");
+  static const FieldDescriptor* const kEventField = FieldNamed(completed.GetDescriptor(), "outcome");
+  ReportValue("outcome", kOutcomeField, {response, kResponseField, completed, kEventField}, report);
+}
+
+void CompareBeyondTables(const Command& command, const HistoryEvent& event, const FieldContext& context, const Report& report) {
+  if (command.has_request_cancel_external_workflow_execution_command_attributes()) {
+    // The one attribute that the two messages nest differently.
+    const auto& actual = command.request_cancel_external_workflow_execution_command_attributes().run_id();
+    const auto& expected =
+        event.request_cancel_external_workflow_execution_initiated_event_attributes().workflow_execution().run_id();
+    if (actual != expected) report({"runId", kPayload, expected, actual});
+  }
+  if (context.update_response != nullptr && event.has_workflow_execution_update_completed_event_attributes()) {
+    CompareOutcome(*context.update_response, event, report);
+  }
 }
 
 }  // namespace
@@ -611,7 +745,7 @@ void CompareLocalActivity(const MarkerCommand& command, const MarkerEvent& event
 std::string CommandIdentity::ToString() const { return EventTypeName(event_type) + (id.empty() ? "" : " " + id); }
 
 CommandIdentity IdentityOf(const Command& command) {
-  const BoundKind* kind = KindOfCommand(command.command_type());
+  const BoundKind* kind = KindOfCommand(command);
   LOCKSTEP_CHECK(kind != nullptr, "command type " + std::to_string(command.command_type()));
   std::string id = kind->command_id != nullptr ? IdText(Attributes(command, kind->command_attributes), kind->command_id)
                                                : SpecialId(command);
@@ -637,7 +771,7 @@ bool SameIdentity(const Command& command, const HistoryEvent& event) {
     return event.event_type() == EVENT_TYPE_TIMER_STARTED &&
            command.start_timer_command_attributes().timer_id() == event.timer_started_event_attributes().timer_id();
   }
-  const BoundKind* kind = KindOfCommand(command.command_type());
+  const BoundKind* kind = KindOfCommand(command);
   if (kind == nullptr || kind->row->event_type != event.event_type()) return false;
   if (command.command_type() == COMMAND_TYPE_RECORD_MARKER) {
     const auto& left = command.record_marker_command_attributes();
@@ -657,11 +791,12 @@ bool SameIdentity(const Command& command, const HistoryEvent& event) {
 }
 
 void CompareFields(const Command& command, const HistoryEvent& event, const FieldContext& context, const Report& report) {
-  const BoundKind* kind = KindOfCommand(command.command_type());
+  const BoundKind* kind = KindOfCommand(command);
   LOCKSTEP_CHECK(kind != nullptr && kind->row->event_type == event.event_type(), "identities differ");
   const Message& left = Attributes(command, kind->command_attributes);
   const Message& right = Attributes(event, kind->event_attributes);
   std::optional<ActivityCommand> filled;
+  if (command.has_user_metadata() || event.has_user_metadata()) CompareMetadata(command, event, report);
   if (command.command_type() == COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK) {
     if (PlainlyEqual(command.schedule_activity_task_command_attributes(), event.activity_task_scheduled_event_attributes(), context)) {
       return;
@@ -673,7 +808,7 @@ void CompareFields(const Command& command, const HistoryEvent& event, const Fiel
     return;
   }
   const bool local = command.command_type() == COMMAND_TYPE_RECORD_MARKER &&
-                     command.record_marker_command_attributes().marker_name() == kLocalActivityMarker;
+                     IsLocalActivityMarker(command.record_marker_command_attributes().marker_name());
   for (const BoundField& field : kind->fields) {
     if (local && field.row->field == "details") {
       CompareLocalActivity(command.record_marker_command_attributes(), event.marker_recorded_event_attributes(), field, report);
@@ -682,6 +817,7 @@ void CompareFields(const Command& command, const HistoryEvent& event, const Fiel
     ReportValue(CamelName(field.row->field), *field.row, {left, field.command, right, field.event, filled ? &*filled : nullptr},
                 report);
   }
+  CompareBeyondTables(command, event, context, report);
 }
 
 std::string EventTypeName(int event_type) {
@@ -706,7 +842,7 @@ std::string StepIdOf(const HistoryEvent& event) {
   }
   if (event.event_type() != EVENT_TYPE_MARKER_RECORDED) return {};
   const auto& marker = event.marker_recorded_event_attributes();
-  if (marker.marker_name() != kLocalActivityMarker) return {};
+  if (!IsLocalActivityMarker(marker.marker_name())) return {};
   const auto data = ReadLocalActivityMarker(marker);
   return data ? StepIdOf(data->activity_id) : std::string();
 }

@@ -14,6 +14,9 @@
 namespace temporal::api::command::v1 {
 class Command;
 }
+namespace temporal::api::update::v1 {
+class Response;
+}
 
 namespace lockstep::workflow {
 
@@ -31,9 +34,15 @@ CommandIdentity IdentityOf(const HistoryEvent& event);
 // The same question without making strings.
 bool SameIdentity(const Command& command, const HistoryEvent& event);
 
-// What a server had to go by when it filled in what a command left open.
+// The id of a message that answers an update is the update's id and one of these: the command that carries it into the
+// history holds nothing else to tell which update it is about and whether it begins or ends it.
+inline constexpr std::string_view kUpdateAcceptSuffix = "/accept";
+inline constexpr std::string_view kUpdateCompleteSuffix = "/complete";
+
+// What a command says beside its own attributes, and what a server had to go by when it filled in what it left open.
 struct FieldContext {
   int64_t workflow_run_timeout_ms = 0;  // 0: none
+  const temporal::api::update::v1::Response* update_response = nullptr;  // of the message that ends an update
 };
 struct FieldDifference {
   // Attribute path in protobuf JSON spelling: `input`, `retryPolicy.maximumAttempts`, `details.data`. A local activity's

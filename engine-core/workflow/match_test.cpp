@@ -148,7 +148,7 @@ TEST(CompareFields, EveryActivityField_IsReportedAlone_WithItsGrade) {
   };
   EXPECT_EQ(change([](auto* a) { a->mutable_activity_type()->set_name("acme.Store"); }),
             "activityType command-changing acme.Load -> acme.Store; ");
-  EXPECT_EQ(change([](auto* a) { *a->mutable_input() = JsonPayloads(7); }), "input payload-only [{\"a\":1,\"b\":2}] -> [7]; ");
+  EXPECT_EQ(change([](auto* a) { *a->mutable_input() = JsonPayloads(7); }), "input/0 payload-only {\"a\":1,\"b\":2} -> 7; ");
   EXPECT_EQ(change([](auto* a) { a->mutable_task_queue()->set_name("other"); }), "taskQueue payload-only tq-data-prod -> other; ");
   EXPECT_EQ(change([](auto* a) { a->mutable_header()->Clear(); }).substr(0, 32), "header.fields.trace payload-only");
   EXPECT_EQ(change([](auto* a) { a->mutable_schedule_to_close_timeout()->set_seconds(90); }), "scheduleToCloseTimeout drift 100s -> 90s; ");
@@ -230,7 +230,7 @@ TEST(CompareFields, OtherKinds_ReportExactlyTheChangedField) {
             "startToFireTimeout payload-only 5s -> 6s; ");
   EXPECT_EQ(Change(by_type[COMMAND_TYPE_RECORD_MARKER],
                    [](Command* c) { (*c->mutable_record_marker_command_attributes()->mutable_details())["k"] = JsonPayloads(1); }),
-            "details.k payload-only [{\"a\":1,\"b\":2}] -> [1]; ");
+            "details.k/0 payload-only {\"a\":1,\"b\":2} -> 1; ");
   EXPECT_EQ(Change(by_type[COMMAND_TYPE_RECORD_MARKER],
                    [](Command* c) { (*c->mutable_record_marker_command_attributes()->mutable_details())["new"] = JsonPayloads(1); }),
             "details.new payload-only  -> [1]; ");
@@ -250,7 +250,7 @@ TEST(CompareFields, OtherKinds_ReportExactlyTheChangedField) {
             "upsertedMemo.fields.m payload-only [<");
   EXPECT_EQ(Change(by_type[COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION],
                    [](Command* c) { *c->mutable_complete_workflow_execution_command_attributes()->mutable_result() = JsonPayloads(1); }),
-            "result payload-only [{\"a\":1,\"b\":2}] -> [1]; ");
+            "result/0 payload-only {\"a\":1,\"b\":2} -> 1; ");
   EXPECT_EQ(Change(by_type[COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION],
                    [](Command* c) {
                      c->mutable_fail_workflow_execution_command_attributes()->mutable_failure()->mutable_application_failure_info()->set_type("U");
@@ -265,7 +265,7 @@ TEST(CompareFields, OtherKinds_ReportExactlyTheChangedField) {
   };
   EXPECT_EQ(next([](auto* a) { a->mutable_workflow_type()->set_name("V"); }), "workflowType command-changing W -> V; ");
   EXPECT_EQ(next([](auto* a) { a->mutable_task_queue()->set_name("r"); }), "taskQueue payload-only q -> r; ");
-  EXPECT_EQ(next([](auto* a) { *a->mutable_input() = JsonPayloads(1); }), "input payload-only [{\"a\":1,\"b\":2}] -> [1]; ");
+  EXPECT_EQ(next([](auto* a) { *a->mutable_input() = JsonPayloads(1); }), "input/0 payload-only {\"a\":1,\"b\":2} -> 1; ");
   EXPECT_EQ(next([](auto* a) { a->mutable_workflow_run_timeout()->set_seconds(3); }), "workflowRunTimeout drift 1s -> 3s; ");
   EXPECT_EQ(next([](auto* a) { a->clear_workflow_task_timeout(); }), "");
 }
@@ -308,8 +308,8 @@ TEST(CompareFields, LocalActivity_IsComparedAsAnActivity) {
   const Pair recorded = marker("emit", "d1", 1);
   EXPECT_THAT(Differences(marker("emit", "d1", 1).command, recorded.event), IsEmpty());
   EXPECT_EQ(Text(Differences(marker("other", "d1", 1).command, recorded.event)), "activityType command-changing emit -> other; ");
-  EXPECT_EQ(Text(Differences(marker("emit", "d2", 1).command, recorded.event)), "input payload-only [\"d1\"] -> [\"d2\"]; ");
-  EXPECT_EQ(Text(Differences(marker("emit", "d1", 2).command, recorded.event)), "result payload-only [1] -> [2]; ");
+  EXPECT_EQ(Text(Differences(marker("emit", "d2", 1).command, recorded.event)), "input payload-only \"d1\" -> \"d2\"; ");
+  EXPECT_EQ(Text(Differences(marker("emit", "d1", 2).command, recorded.event)), "result/0 payload-only 1 -> 2; ");
 }
 
 TEST(SameIdentity, IdsAndKinds_TellCommandsApart) {

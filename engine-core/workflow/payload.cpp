@@ -19,15 +19,6 @@ std::string_view Encoding(const Payload& payload) {
 
 bool IsJson(std::string_view encoding) { return encoding == "json/plain" || encoding == "json/protobuf"; }
 
-bool SameMetadata(const Payload& a, const Payload& b) {
-  if (a.metadata_size() != b.metadata_size()) return false;
-  for (const auto& [key, value] : a.metadata()) {
-    const auto it = b.metadata().find(key);
-    if (it == b.metadata().end() || it->second != value) return false;
-  }
-  return true;
-}
-
 Json IssuesJson(const std::vector<Issue>& issues) {
   Json array = Json::MakeArray();
   for (const Issue& issue : issues) {
@@ -105,6 +96,15 @@ Result<Json::Array> ReadJson(const Payloads& payloads) {
 Result<Json> ReadFirstJson(const Payloads& payloads) {
   if (payloads.payloads_size() == 0) return Json();
   return ReadJson(payloads.payloads(0));
+}
+
+bool SameMetadata(const Payload& a, const Payload& b) {
+  if (a.metadata_size() != b.metadata_size()) return false;
+  for (const auto& [key, value] : a.metadata()) {
+    const auto it = b.metadata().find(key);
+    if (it == b.metadata().end() || it->second != value) return false;
+  }
+  return true;
 }
 
 bool SamePayload(const Payload& a, const Payload& b) {

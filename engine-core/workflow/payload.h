@@ -30,6 +30,8 @@ Result<Json::Array> ReadJson(const Payloads& payloads);
 // The first payload, or null when there is none.
 Result<Json> ReadFirstJson(const Payloads& payloads);
 
+// Encoding, type and whatever else stands beside the data.
+bool SameMetadata(const Payload& a, const Payload& b);
 // Same meaning: equal bytes and metadata, or equal canonical JSON when both are json/plain.
 bool SamePayload(const Payload& a, const Payload& b);
 bool SamePayloads(const Payloads& a, const Payloads& b);

@@ -5,19 +5,19 @@
 
 namespace lockstep::workflow {
 
-void WorkflowRegistry::Register(std::string type, WorkflowFunction function) {
-  const bool added = functions_.emplace(type, std::move(function)).second;
+void WorkflowRegistry::Register(std::string type, WorkflowFunction function, WorkflowConventions conventions) {
+  const bool added = entries_.emplace(type, WorkflowEntry{std::move(function), conventions}).second;
   LOCKSTEP_CHECK(added, "workflow type registered twice: " + type);
 }
 
-const WorkflowFunction* WorkflowRegistry::Find(std::string_view type) const {
-  const auto it = functions_.find(type);
-  return it == functions_.end() ? nullptr : &it->second;
+const WorkflowEntry* WorkflowRegistry::Find(std::string_view type) const {
+  const auto it = entries_.find(type);
+  return it == entries_.end() ? nullptr : &it->second;
 }
 
 std::vector<std::string> WorkflowRegistry::Types() const {
   std::vector<std::string> types;
-  for (const auto& [type, function] : functions_) types.push_back(type);
+  for (const auto& [type, entry] : entries_) types.push_back(type);
   return types;
 }
 

@@ -8,6 +8,8 @@
 #include <temporal/api/common/v1/message.pb.h>
 #include <temporal/api/failure/v1/message.pb.h>
 #include <temporal/api/history/v1/message.pb.h>
+#include <temporal/api/protocol/v1/message.pb.h>
+#include <temporal/api/update/v1/message.pb.h>
 
 #include <atomic>
 #include <deque>
@@ -58,6 +60,8 @@ struct MachineOutcome {
 };
 
 struct LocalActivityState {
+  bool default_id = false;
+  uint32_t sequence = 0;  // in the common core's count
   std::string type;
   Payloads input;
   LocalActivityOptions options;
@@ -65,6 +69,8 @@ struct LocalActivityState {
   int32_t attempt = 1;
   UnixMillis first_scheduled = 0;
 };
+
+struct UpdateState;
 
 struct Machine {
   const CommandKindSpec* spec = nullptr;
@@ -78,14 +84,32 @@ struct Machine {
   uint64_t scope_key = 0;
   bool resolved = false;
   std::function<void(const MachineOutcome&)> resolve;
+  std::function<void(const HistoryEvent&)> tell_started;
   std::unique_ptr<LocalActivityState> local;
+  // A child's: the request to cancel it, and what that needs to know.
+  Machine* cancellation = nullptr;
+  std::string child_run_id;
+  std::string child_namespace;
+  std::shared_ptr<UpdateState> update;
+};
+
+// An update from its arrival to its outcome.
+struct UpdateState {
+  std::string id;
+  std::string message_id;
+  int64_t sequencing_event_id = 0;
+  temporal::api::update::v1::Request request;
+  bool validate = false;  // a replay knows that it was accepted
+  Machine* machine = nullptr;
+  temporal::api::update::v1::Response response;
+  temporal::api::update::v1::Rejection rejection;
 };
 
 // One entry of the open task's command list.
 struct Issued {
   Command* command = nullptr;
   Machine* machine = nullptr;
-  bool cancels = false;  // the cancellation of the machine's command
+  bool second = false;  // the machine's second command: a cancellation, or an update's outcome
   bool withdrawn = false;
   std::source_location where;
 };
@@ -104,6 +128,13 @@ struct RecordedVersion {
   int version = 0;
   bool attribute_updated = true;  // older histories of other SDKs have the marker alone
   const HistoryEvent* event = nullptr;
+  bool patch = false;             // in the common core's dialect
+  bool deprecated = false;
+};
+
+struct MutableValue {
+  int64_t calls = 0;
+  std::optional<Json> value;
 };
 
 class Runtime final : public Execution {
@@ -119,6 +150,8 @@ class Runtime final : public Execution {
   void Complete(const HistoryEvent& completed, std::span<const HistoryEvent* const> recorded) override;
   std::vector<IssuedCommand> commands() const override;
   std::vector<Command> TakeCommands() override;
+  std::vector<temporal::api::protocol::v1::Message> TakeMessages() override;
+  const WorkflowConventions& conventions() const override { return conventions_; }
   std::vector<LocalActivityRequest> TakeLocalActivityRequests() override;
   std::vector<std::string> TakeLocalActivityCancellations() override;
   bool HasPendingLocalActivities() const override { return !pending_local_.empty() && !Over(); }
@@ -159,22 +192,42 @@ class Runtime final : public Execution {
   uint64_t AddCondition(Condition condition);
   // False when it was met before: its waiter is on the way already.
   bool RemoveCondition(uint64_t key) { return conditions_.erase(key) > 0; }
-  std::string NextId(CommandKind kind) { return std::to_string(++sequence_[static_cast<size_t>(kind)]); }
+  // The common core counts activities and local activities together.
+  std::string NextId(CommandKind kind) { return std::to_string(NextSequence(kind)); }
+  uint64_t NextSequence(CommandKind kind) {
+    if (kind == CommandKind::kLocalActivity && conventions_.common_core) kind = CommandKind::kActivity;
+    return ++sequence_[static_cast<size_t>(kind)];
+  }
+  // The id asked for, or the next number; the common core counts also where it is given one.
+  std::string IdFor(CommandKind kind, const std::string& given, uint32_t* sequence = nullptr) {
+    if (!given.empty() && !conventions_.common_core) return given;
+    const uint64_t number = NextSequence(kind);
+    if (sequence != nullptr) *sequence = static_cast<uint32_t>(number);
+    return given.empty() ? std::to_string(number) : given;
+  }
   bool Holds(const std::function<bool()>& predicate);
   // Counts progress; throws Spinning past the limit of one workflow task.
   void CountStep();
   void NoteSpawnedDone() { ++spawned_done_; }
   void NoteSpawnedThrew() { BreakWithCurrentException(); }
+  void NoteHandler(int change) { running_handlers_ += change; }
+  int64_t running_handlers() const { return running_handlers_; }
   void NoteLocation(std::source_location where);
   int GetVersion(std::string_view change_id, int min, int max, std::source_location where);
+  void UpdateVersionAttribute(std::source_location where);
+  bool Patched(std::string_view patch_id, bool deprecated, std::source_location where);
   Json SideEffect(const std::function<Json()>& produce, std::source_location where);
+  Json MutableSideEffect(std::string_view id, const std::function<Json()>& produce, std::source_location where);
+  void SetUpdateHandler(std::string_view name, UpdateHandler handler);
   void SetSignalHandler(std::string_view name, std::function<void(const Payloads&)> handler);
   void SetDefaultSignalHandler(std::function<void(std::string_view, const Payloads&)> handler);
   void SetQueryHandler(std::string_view name, std::function<Result<Json>(const Json::Array&)> handler);
-  void UpsertAttributes(const std::vector<std::pair<std::string, Json>>& attributes, std::source_location where);
+  void UpsertAttributes(const std::vector<SearchAttribute>& attributes, std::source_location where);
   Random& random();
   UnixMillis now() const { return now_; }
   const WorkflowInfo& info() const { return info_; }
+  const Payloads& last_result() const { return last_result_; }
+  const std::shared_ptr<const temporal::api::failure::v1::Failure>& last_failure() const { return last_failure_; }
   bool replaying() const { return replaying_; }
   const ExecutionOptions& options() const { return options_; }
   uint64_t NextScopeKey() { return ++scope_key_; }
@@ -184,9 +237,24 @@ class Runtime final : public Execution {
   // Throws std::logic_error where the code may not do `what`.
   void Require(Allowed least, std::string_view what) const;
   void StartFirst(const HistoryEvent& event);
+  void BeginMain();
   void LoadLookahead(const TaskSlice& slice);
   void ApplyEvent(const HistoryEvent& event);
+  void FillInfo(const HistoryEvent& event);
+  void LoadMarker(const HistoryEvent& event, const HistoryEvent* next);
+  void DeliverMessages(const TaskSlice& slice);
   void DeliverSignal(const std::string& name, const Payloads& input);
+  void DeliverUpdate(std::shared_ptr<UpdateState> update);
+  std::vector<std::shared_ptr<UpdateState>> UpdatesOf(const TaskSlice& slice);
+  Task<void> RunSignal(std::string name, Payloads input);
+  Task<void> RunUpdate(std::shared_ptr<UpdateState> update);
+  // False when it was rejected.
+  bool Admit(const std::shared_ptr<UpdateState>& update, const UpdateHandler& handler);
+  void Reject(const std::shared_ptr<UpdateState>& update, const Error& error);
+  void RejectUnknownUpdates();
+  void EmitAnswer(Machine* machine);
+  void AddMessage(const UpdateState& update, std::string_view suffix, const google::protobuf::Message& body);
+  Command* EndCommand(WorkflowResult result, CommandKind* kind);
   void Drain();
   bool EvaluateConditions();
   void ResumeNext();
@@ -197,6 +265,7 @@ class Runtime final : public Execution {
   void Step(Machine* machine, MachineInput input, const HistoryEvent* event, const LocalActivityOutcome* local);
   void ApplyEffects(Machine* machine, const Transition& row, const MachineOutcome& outcome);
   void EmitCancel(Machine* machine);
+  void EmitChildCancel(Machine* machine);
   void EmitLocalMarker(Machine* machine, const LocalActivityOutcome& outcome);
   void StartBackOff(Machine* machine, const LocalActivityOutcome& outcome);
   void Withdraw(Machine* machine, bool cancellation);
@@ -224,9 +293,12 @@ class Runtime final : public Execution {
   Random random_;
   UnixMillis now_ = 0;
   bool replaying_ = false;
+  WorkflowConventions conventions_;
+  bool single_batch_ = false;  // the recording SDK says that it applied messages and other events together
   bool continued_at_once_ = true;  // the slice being run, see TaskSlice
   std::source_location last_issued_where_;
   bool started_ = false;
+  bool start_pending_ = false;  // the code stands, its main coroutine has not begun
   bool closed_ = false;
   bool diverged_ = false;
   bool skipped_ = false;  // the open task was not run: an earlier one diverged or broke
@@ -255,11 +327,25 @@ class Runtime final : public Execution {
   std::map<std::string, int, std::less<>> versions_;
   std::set<std::string, std::less<>> versions_out_of_range_;  // each is reported once
   std::map<int64_t, Json> recorded_side_effects_;
+  std::map<std::pair<std::string, int64_t>, Json> recorded_mutable_;  // by id and call, of the task being replayed
+  std::map<std::string, MutableValue, std::less<>> mutable_values_;
+  std::set<std::string, std::less<>> patches_;  // that have a marker
 
   std::map<std::string, std::function<void(const Payloads&)>, std::less<>> signal_handlers_;
   std::function<void(std::string_view, const Payloads&)> default_signal_handler_;
   std::deque<std::pair<std::string, Payloads>> buffered_signals_;
   std::map<std::string, std::function<Result<Json>(const Json::Array&)>, std::less<>> query_handlers_;
+  std::map<std::string, std::shared_ptr<const UpdateHandler>, std::less<>> update_handlers_;
+  std::vector<std::shared_ptr<UpdateState>> waiting_updates_;  // without a handler so far
+  struct AdmittedUpdate {
+    temporal::api::update::v1::Request request;
+    int64_t event_id = 0;
+  };
+  std::map<std::string, AdmittedUpdate> admitted_updates_;
+  std::vector<temporal::api::protocol::v1::Message> messages_;  // of the open task
+  int64_t running_handlers_ = 0;
+  Payloads last_result_;
+  std::shared_ptr<const temporal::api::failure::v1::Failure> last_failure_;
 
   std::shared_ptr<ScopeState> root_scope_;
   uint64_t scope_key_ = 0;
@@ -278,6 +364,40 @@ class Runtime final : public Execution {
   uint64_t spawned_done_ = 0;
   std::list<Task<void>> spawned_;  // destroyed before the arena, after everything that points into frames
 };
+
+// The execution whose code runs on this thread. One logical thread per workflow: set for the length of a call, never shared.
+extern thread_local Runtime* current_runtime;
+
+class EnterRuntime {
+ public:
+  explicit EnterRuntime(Runtime* runtime) : before_(std::exchange(current_runtime, runtime)) {}
+  ~EnterRuntime() { current_runtime = before_; }
+  EnterRuntime(const EnterRuntime&) = delete;
+  EnterRuntime& operator=(const EnterRuntime&) = delete;
+
+ private:
+  Runtime* before_;
+};
+
+// Narrows what a handler may do for as long as it runs.
+class Narrow {
+ public:
+  Narrow(Allowed* allowed, Allowed now) : allowed_(allowed), before_(std::exchange(*allowed, std::max(*allowed, now))) {}
+  ~Narrow() { *allowed_ = before_; }
+  Narrow(const Narrow&) = delete;
+  Narrow& operator=(const Narrow&) = delete;
+
+ private:
+  Allowed* allowed_;
+  Allowed before_;
+};
+
+// In wf.cpp, with the options of the other commands.
+void FillContinueAsNew(WorkflowResult result, const WorkflowInfo& info,
+                       temporal::api::command::v1::ContinueAsNewWorkflowExecutionCommandAttributes* next);
+
+inline constexpr std::string_view kVersionAttribute = "TemporalChangeVersion";
+inline constexpr std::string_view kUpdateRejectSuffix = "/reject";
 
 }  // namespace internal
 }  // namespace lockstep::workflow

@@ -23,11 +23,7 @@ const std::array<EventClass, kMaxEventType>& Classes() {
     std::array<EventClass, kMaxEventType> result{};
     for (const CommandKindSpec& spec : AllCommandKinds()) {
       result[static_cast<size_t>(spec.recorded_event_type)] = kCommand;
-      if (spec.cancel_recorded_event_type != 0) result[static_cast<size_t>(spec.cancel_recorded_event_type)] = kCommand;
-    }
-    // No code of this runtime issues them, so that a history which has them is reported and not half understood.
-    for (const int type : {EVENT_TYPE_NEXUS_OPERATION_SCHEDULED, EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUESTED}) {
-      result[static_cast<size_t>(type)] = kCommand;
+      if (spec.second_recorded_event_type != 0) result[static_cast<size_t>(spec.second_recorded_event_type)] = kCommand;
     }
     for (const int type : {EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EVENT_TYPE_WORKFLOW_TASK_STARTED, EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
                            EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EVENT_TYPE_WORKFLOW_TASK_FAILED}) {

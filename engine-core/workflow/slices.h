@@ -8,15 +8,29 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace temporal::api::history::v1 {
 class HistoryEvent;
 }
+namespace temporal::api::update::v1 {
+class Request;
+}
 
 namespace lockstep::workflow {
 
 using HistoryEvent = temporal::api::history::v1::HistoryEvent;
+
+// An update as a live task brings it, beside the events. A replay takes the accepted ones from the history.
+struct UpdateDelivery {
+  std::string id;          // of the update; the server calls it protocol instance
+  std::string message_id;  // of the message that brought it
+  // It comes after the event with this id and before the next: that settles its order among signals.
+  int64_t sequencing_event_id = 0;
+  // nullptr: the history has it, in the event that admitted the update (after a reset).
+  const temporal::api::update::v1::Request* request = nullptr;
+};
 
 // One workflow task. Pointers refer to the events given to `CutHistory`.
 struct TaskSlice {
@@ -25,6 +39,8 @@ struct TaskSlice {
   // shows as one.
   std::vector<const HistoryEvent*> events;
   const HistoryEvent* started = nullptr;
+  // Live tasks only; filled in by whoever polled the task, in the order of arrival.
+  std::vector<UpdateDelivery> updates;
   // Set when the history knows how the task ended: the code is replaying, and `recorded` are the events of its commands.
   const HistoryEvent* completed = nullptr;
   std::vector<const HistoryEvent*> recorded;

@@ -178,8 +178,8 @@ TEST(IsCommandEvent, IsTrueForTheEventOfEveryKind_AndItsCancellation) {
   for (const CommandKindSpec& spec : AllCommandKinds()) {
     event.set_event_type(static_cast<EventType>(spec.recorded_event_type));
     EXPECT_TRUE(IsCommandEvent(event)) << spec.name;
-    if (spec.cancel_recorded_event_type == 0) continue;
-    event.set_event_type(static_cast<EventType>(spec.cancel_recorded_event_type));
+    if (spec.second_recorded_event_type == 0) continue;
+    event.set_event_type(static_cast<EventType>(spec.second_recorded_event_type));
     EXPECT_TRUE(IsCommandEvent(event)) << spec.name;
   }
   for (const EventType type : {kStart, kScheduled, kStarted, kCompleted, kFailed, kSignal, kActivityDone, kTerminated,

@@ -4,6 +4,7 @@
 #include "engine-core/base/sha256.h"
 #include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/runtime.h"
+#include "engine-core/workflow/wf_internal.h"
 
 namespace lockstep::workflow {
 
@@ -13,6 +14,12 @@ using internal::Machine;
 using internal::MachineOutcome;
 using internal::PromiseBase;
 using internal::Runtime;
+using internal::FillMetadata;
+using internal::FillPriority;
+using internal::FillRetry;
+using internal::Ready;
+using internal::Set;
+using internal::SetDuration;
 
 namespace internal {
 
@@ -54,32 +61,12 @@ void FutureCore::SetReady() {
 
 namespace {
 
-template <typename T>
-void Set(const std::shared_ptr<FutureState<T>>& state, T value) {
-  state->value.emplace(std::move(value));
-  state->SetReady();
-}
+using ApiFailure = temporal::api::failure::v1::Failure;
 
-template <typename T>
-Future<T> Ready(T value) {
-  auto state = std::make_shared<FutureState<T>>();
-  state->value.emplace(std::move(value));
-  state->ready = true;
-  return Future<T>(std::move(state));
-}
-
-void SetDuration(int64_t millis, google::protobuf::Duration* duration) {
-  duration->set_seconds(millis / 1000);
-  duration->set_nanos(static_cast<int32_t>(millis % 1000 * 1'000'000));
-}
-
-void FillRetry(const RetryOptions& retry, temporal::api::common::v1::RetryPolicy* policy) {
-  SetDuration(retry.initial_interval_ms, policy->mutable_initial_interval());
-  policy->set_backoff_coefficient(retry.backoff_coefficient);
-  SetDuration(retry.max_interval_ms, policy->mutable_maximum_interval());
-  policy->set_maximum_attempts(retry.max_attempts);
-  for (const std::string& type : retry.non_retryable_types) policy->add_non_retryable_error_types(type);
-}
+struct ActivityRef {
+  std::string id;
+  std::string type;
+};
 
 ActivityOutcome CancelledOutcome() {
   ActivityOutcome outcome;
@@ -87,15 +74,31 @@ ActivityOutcome CancelledOutcome() {
   return outcome;
 }
 
-ActivityOutcome FailureOutcome(const temporal::api::failure::v1::Failure& failure, int32_t attempt) {
+ActivityOutcome FailureOutcome(const ApiFailure& failure, int32_t attempt) {
   ActivityOutcome outcome;
   outcome.attempt = attempt;
-  outcome.failure = std::make_shared<temporal::api::failure::v1::Failure>(failure);
+  outcome.failure = std::make_shared<ApiFailure>(failure);
   outcome.result = std::unexpected(FailureToError(failure));
   return outcome;
 }
 
-ActivityOutcome ActivityOutcomeOf(const MachineOutcome& outcome) {
+// The wrapper that says which activity failed; official SDKs build the same one.
+template <typename Attributes>
+FailurePtr WrapActivity(std::string_view message, const ApiFailure& cause, const Attributes& event, const ActivityRef& activity) {
+  auto wrapped = std::make_shared<ApiFailure>();
+  wrapped->set_message(std::string(message));
+  *wrapped->mutable_cause() = cause;
+  auto* info = wrapped->mutable_activity_failure_info();
+  info->set_scheduled_event_id(event.scheduled_event_id());
+  info->set_started_event_id(event.started_event_id());
+  if constexpr (requires { event.identity(); }) info->set_identity(event.identity());
+  info->set_activity_id(activity.id);
+  info->mutable_activity_type()->set_name(activity.type);
+  if constexpr (requires { event.retry_state(); }) info->set_retry_state(event.retry_state());
+  return wrapped;
+}
+
+ActivityOutcome ActivityOutcomeOf(const MachineOutcome& outcome, const ActivityRef& activity) {
   if (outcome.event == nullptr) return CancelledOutcome();
   const HistoryEvent& event = *outcome.event;
   switch (outcome.input) {
@@ -105,10 +108,18 @@ ActivityOutcome ActivityOutcomeOf(const MachineOutcome& outcome) {
       result.result = event.activity_task_completed_event_attributes().result();
       return result;
     }
-    case MachineInput::kFailed:
-      return FailureOutcome(event.activity_task_failed_event_attributes().failure(), outcome.attempt);
-    case MachineInput::kTimedOut:
-      return FailureOutcome(event.activity_task_timed_out_event_attributes().failure(), outcome.attempt);
+    case MachineInput::kFailed: {
+      const auto& failed = event.activity_task_failed_event_attributes();
+      ActivityOutcome result = FailureOutcome(failed.failure(), outcome.attempt);
+      result.chain = WrapActivity("Activity task failed", failed.failure(), failed, activity);
+      return result;
+    }
+    case MachineInput::kTimedOut: {
+      const auto& late = event.activity_task_timed_out_event_attributes();
+      ActivityOutcome result = FailureOutcome(late.failure(), outcome.attempt);
+      result.chain = WrapActivity("Activity task timed out", late.failure(), late, activity);
+      return result;
+    }
     default: {
       ActivityOutcome result = CancelledOutcome();
       result.attempt = outcome.attempt;
@@ -119,7 +130,11 @@ ActivityOutcome ActivityOutcomeOf(const MachineOutcome& outcome) {
 
 ActivityOutcome LocalOutcomeOf(const MachineOutcome& outcome) {
   if (outcome.local == nullptr) return CancelledOutcome();
-  if (outcome.local->failure != nullptr) return FailureOutcome(*outcome.local->failure, outcome.local->attempt);
+  if (outcome.local->failure != nullptr) {
+    ActivityOutcome failed = FailureOutcome(*outcome.local->failure, outcome.local->attempt);
+    failed.chain = failed.failure;
+    return failed;
+  }
   ActivityOutcome result;
   result.attempt = outcome.local->attempt;
   if (outcome.local->result != nullptr) result.result = *outcome.local->result;
@@ -182,27 +197,35 @@ Task<void> GuardedSpawn(Task<void> body) {
   Runtime::Current().NoteSpawnedDone();
 }
 
+Task<void> GuardedHandler(Task<void> body) {
+  co_await GuardedSpawn(std::move(body));
+  Runtime::Current().NoteHandler(-1);
+}
+
 }  // namespace
 
 WorkflowResult completed(Payloads result, Location where) {
-  return {WorkflowResult::Kind::kCompleted, std::move(result), {}, {}, where};
+  return {WorkflowResult::Kind::kCompleted, std::move(result), {}, {}, where, nullptr};
 }
 WorkflowResult completed(const Json& result, Location where) { return completed(JsonPayloads(result), where); }
 WorkflowResult failed(Error error, Location where) {
-  return {WorkflowResult::Kind::kFailed, {}, std::move(error), {}, where};
+  return {WorkflowResult::Kind::kFailed, {}, std::move(error), {}, where, nullptr};
+}
+WorkflowResult failed(Failed failure, Location where) {
+  return {WorkflowResult::Kind::kFailed, {}, std::move(failure.error), {}, where, std::move(failure.chain)};
 }
 WorkflowResult cancelled(Payloads details, Location where) {
-  return {WorkflowResult::Kind::kCancelled, std::move(details), {}, {}, where};
+  return {WorkflowResult::Kind::kCancelled, std::move(details), {}, {}, where, nullptr};
 }
 WorkflowResult continue_as_new(Payloads input, ContinueAsNewOptions options, Location where) {
-  return {WorkflowResult::Kind::kContinueAsNew, std::move(input), {}, std::move(options), where};
+  return {WorkflowResult::Kind::kContinueAsNew, std::move(input), {}, std::move(options), where, nullptr};
 }
 
 Future<ActivityOutcome> execute_activity(std::string_view type, Payloads input, ActivityOptions options, Location where) {
   Runtime& runtime = Runtime::Current();
   runtime.NoteLocation(where);
   if (runtime.CurrentScope()->cancelled) return Ready(CancelledOutcome());
-  if (options.activity_id.empty()) options.activity_id = runtime.NextId(CommandKind::kActivity);
+  options.activity_id = runtime.IdFor(CommandKind::kActivity, options.activity_id);
   Command* command = runtime.NewCommand();
   command->set_command_type(temporal::api::enums::v1::COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK);
   auto* attributes = command->mutable_schedule_activity_task_command_attributes();
@@ -215,10 +238,14 @@ Future<ActivityOutcome> execute_activity(std::string_view type, Payloads input, 
   if (options.schedule_to_start_ms > 0) SetDuration(options.schedule_to_start_ms, attributes->mutable_schedule_to_start_timeout());
   if (options.heartbeat_ms > 0) SetDuration(options.heartbeat_ms, attributes->mutable_heartbeat_timeout());
   if (options.retry) FillRetry(*options.retry, attributes->mutable_retry_policy());
+  FillPriority(options.priority, attributes);
+  if (options.use_workflow_build_id) attributes->set_use_workflow_build_id(true);
+  FillMetadata(options.summary, options.details, command);
   auto state = std::make_shared<FutureState<ActivityOutcome>>();
-  state->machine =
-      runtime.Issue(CommandKind::kActivity, command, options.activity_id, where,
-                    [state](const MachineOutcome& outcome) { Set(state, ActivityOutcomeOf(outcome)); }, options.cancel);
+  const auto resolve = [state, activity = ActivityRef{options.activity_id, std::string(type)}](const MachineOutcome& outcome) {
+    Set(state, ActivityOutcomeOf(outcome, activity));
+  };
+  state->machine = runtime.Issue(CommandKind::kActivity, command, options.activity_id, where, resolve, options.cancel);
   return Future<ActivityOutcome>(std::move(state));
 }
 
@@ -226,8 +253,9 @@ Future<ActivityOutcome> local_activity(std::string_view type, Payloads input, Lo
   Runtime& runtime = Runtime::Current();
   runtime.NoteLocation(where);
   if (runtime.CurrentScope()->cancelled) return Ready(CancelledOutcome());
-  std::string id = options.activity_id.empty() ? runtime.NextId(CommandKind::kLocalActivity) : options.activity_id;
   auto local = std::make_unique<internal::LocalActivityState>();
+  local->default_id = options.activity_id.empty();
+  std::string id = runtime.IdFor(CommandKind::kLocalActivity, options.activity_id, &local->sequence);
   local->type = std::string(type);
   local->input = std::move(input);
   local->options = std::move(options);
@@ -242,7 +270,9 @@ UnixMillis now() {
   return Runtime::Current().now();
 }
 
-Future<bool> timer(int64_t millis, Location where) {
+Future<bool> timer(int64_t millis, Location where) { return timer(millis, {}, where); }
+
+Future<bool> timer(int64_t millis, std::string_view summary, Location where) {
   Runtime& runtime = Runtime::Current();
   runtime.NoteLocation(where);
   if (runtime.CurrentScope()->cancelled) return Ready(false);
@@ -254,6 +284,7 @@ Future<bool> timer(int64_t millis, Location where) {
   auto* attributes = command->mutable_start_timer_command_attributes();
   attributes->set_timer_id(id);
   SetDuration(millis, attributes->mutable_start_to_fire_timeout());
+  FillMetadata(summary, {}, command);
   auto state = std::make_shared<FutureState<bool>>();
   state->machine = runtime.Issue(CommandKind::kTimer, command, id, where,
                                  [state](const MachineOutcome& outcome) { Set(state, outcome.event != nullptr); });
@@ -262,6 +293,10 @@ Future<bool> timer(int64_t millis, Location where) {
 
 Task<void> sleep(int64_t millis, Location where) {
   if (!co_await timer(millis, where).at(where)) throw Cancelled();
+}
+
+Task<void> sleep(int64_t millis, std::string summary, Location where) {
+  if (!co_await timer(millis, summary, where).at(where)) throw Cancelled();
 }
 
 Task<void> wait_until(std::function<bool()> predicate, Location where) {
@@ -315,6 +350,14 @@ void set_signal_handler(std::string_view name, std::function<void(const Payloads
 void set_default_signal_handler(std::function<void(std::string_view, const Payloads&)> handler) {
   Runtime::Current().SetDefaultSignalHandler(std::move(handler));
 }
+void set_update_handler(std::string_view name, UpdateHandler handler) {
+  Runtime::Current().SetUpdateHandler(name, std::move(handler));
+}
+bool all_handlers_finished() { return Runtime::Current().running_handlers() == 0; }
+void spawn_handler(Task<void> task) {
+  Runtime::Current().NoteHandler(1);
+  Runtime::Current().Spawn(GuardedHandler(std::move(task)));
+}
 void set_query_handler(std::string_view name, std::function<Result<Json>(const Json::Array&)> handler) {
   Runtime::Current().SetQueryHandler(name, std::move(handler));
 }
@@ -324,6 +367,12 @@ int get_version(std::string_view change_id, int min, int max, Location where) {
 }
 Json side_effect(const std::function<Json()>& produce, Location where) {
   return Runtime::Current().SideEffect(produce, where);
+}
+
+bool patched(std::string_view patch_id, Location where) { return Runtime::Current().Patched(patch_id, false, where); }
+void deprecate_patch(std::string_view patch_id, Location where) { Runtime::Current().Patched(patch_id, true, where); }
+Json mutable_side_effect(std::string_view id, const std::function<Json()>& produce, Location where) {
+  return Runtime::Current().MutableSideEffect(id, produce, where);
 }
 
 uint64_t random() { return Runtime::Current().random().Next(); }
@@ -342,6 +391,12 @@ uint64_t stable_hash(const Json& value) {
 }
 
 void upsert_attributes(const std::vector<std::pair<std::string, Json>>& attributes, Location where) {
+  std::vector<SearchAttribute> typed;
+  for (const auto& [name, value] : attributes) typed.push_back({name, value, {}});
+  Runtime::Current().UpsertAttributes(typed, where);
+}
+
+void upsert_search_attributes(const std::vector<SearchAttribute>& attributes, Location where) {
   Runtime::Current().UpsertAttributes(attributes, where);
 }
 
@@ -355,6 +410,8 @@ void upsert_memo(const Json& memo, Location where) {
   runtime.Issue(CommandKind::kMemo, command, {}, where);
 }
 
+const Payloads& last_result() { return Runtime::Current().last_result(); }
+FailurePtr last_failure() { return Runtime::Current().last_failure(); }
 const WorkflowInfo& info() { return Runtime::Current().info(); }
 bool is_replaying() { return Runtime::Current().replaying(); }
 

@@ -9,10 +9,12 @@
 #include <thread>
 
 #include "engine-core/base/files.h"
+#include "engine-core/base/ids.h"
 #include "engine-core/base/sha256.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/providers/temporal/client.h"
 #include "engine-core/providers/temporal/dev_server.h"
+#include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
 #include "replay/history/writer.h"
 #include "replay/record/child_worker.h"
@@ -37,7 +39,7 @@ const std::vector<std::string> kSearchAttributes = {"tenantId", "projectId",   "
 
 class Recorder::Impl {
  public:
-  explicit Impl(RecorderOptions options) : options_(std::move(options)) { interpreter::RegisterInterpreter(&workflows_); }
+  explicit Impl(RecorderOptions options) : options_(std::move(options)) { interpreter::RegisterInterpreter(&interpreter_); }
 
   Status Open() {
     if (options_.home.empty()) {
@@ -84,6 +86,45 @@ class Recorder::Impl {
     return Write(std::move(record), directory, replace);
   }
 
+  Result<RecordedRun> RecordWorkflow(const WorkflowRequest& request, const fs::path& directory, bool replace) {
+    std::error_code error;
+    if (fs::exists(directory, error) && !replace) {
+      return Fail("RECORD_EXISTS", directory.string() + ": expected a new folder, found an existing one (--replace overwrites it)");
+    }
+    LOCKSTEP_TRY(StartWorker({}));
+    provider::StartOptions start;
+    start.workflow_type = request.type;
+    start.workflow_id = SystemIdGenerator().NewUuid();
+    start.task_queue = service::ControlQueue(options_.scope);
+    workflow::Payloads input;
+    for (const Json& argument : request.input) workflow::AddJson(argument, &input);
+    LOCKSTEP_ASSIGN(const auto ref, client_->StartWorkflow(start, input));
+    Say("workflow " + request.type + " " + start.workflow_id);
+    for (const auto& [name, payload] : request.signals) {
+      LOCKSTEP_TRY(client_->Signal(start.workflow_id, {}, name, workflow::JsonPayloads(payload)));
+    }
+    service::StartedRun run;
+    run.workflow_id = start.workflow_id;
+    run.run_id = ref.run_id;
+    run.provider_run_id = ref.run_id;
+    LOCKSTEP_TRY(WaitForEnd(run));
+    replay::Record record;
+    record.input = Json(request.input);
+    Json files = Json::MakeArray();
+    LOCKSTEP_TRY(CollectHistories(run, &record, &files));
+    record.manifest = Json::MakeObject({{"formatVersion", kRecordFormatVersion},
+                                        {"tool", "lockstep"},
+                                        {"toolVersion", LOCKSTEP_VERSION},
+                                        {"buildId", LOCKSTEP_VERSION},
+                                        {"adapter", "temporal"},
+                                        {"inputSha256", Sha256Hex(CanonicalJson(record.input))},
+                                        {"workflowType", request.type},
+                                        {"workflowId", run.workflow_id},
+                                        {"runId", run.run_id},
+                                        {"histories", std::move(files)}});
+    return Write(std::move(record), directory, replace);
+  }
+
  private:
   void Say(const std::string& line) const {
     if (options_.progress) options_.progress(line);
@@ -109,6 +150,7 @@ class Recorder::Impl {
                                           "--project",     options_.scope.project_id,  "--environment", options_.scope.environment_id};
     if (!options_.worker_config.empty()) arguments.insert(arguments.end(), {"--config", options_.worker_config.string()});
     if (options_.test_kinds) arguments.emplace_back("--test-kinds");
+    for (const std::string& library : options_.libraries) arguments.insert(arguments.end(), {"--workflows", library});
     for (const auto& [change, version] : options_.version_pins) {
       arguments.insert(arguments.end(), {"--as-of", change + "=" + std::to_string(version)});
     }
@@ -219,25 +261,31 @@ class Recorder::Impl {
     }
   }
 
-  Result<replay::Record> Collect(const service::StartedRun& run, const std::string& plan, const RunScript& script) const {
-    replay::Record record;
-    record.plan = plan;
-    record.input = run.input;
+  // Every execution of the chain, in order.
+  Status CollectHistories(const service::StartedRun& run, replay::Record* record, Json* files) const {
     std::string next = run.provider_run_id;
-    Json files = Json::MakeArray();
     while (!next.empty()) {
       LOCKSTEP_ASSIGN(const auto loaded, client_->GetHistory(run.workflow_id, next));
       // The binary form holds payloads in plain, so credentials inside them show.
       if (std::string bytes = history::WriteBinary(*loaded); ScrubSecrets(&bytes) > 0) {
         return Fail("RECORD_SECRET_FOUND", "a payload of the history holds what looks like a credential; nothing was recorded");
       }
-      record.histories.push_back(history::WriteJson(*loaded));
-      files.Push(HistoryFileName(record.histories.size()));
+      record->histories.push_back(history::WriteJson(*loaded));
+      files->Push(HistoryFileName(record->histories.size()));
       const auto& last = loaded->events(loaded->events_size() - 1);
       next = last.has_workflow_execution_continued_as_new_event_attributes()
                  ? last.workflow_execution_continued_as_new_event_attributes().new_execution_run_id()
                  : std::string();
     }
+    return {};
+  }
+
+  Result<replay::Record> Collect(const service::StartedRun& run, const std::string& plan, const RunScript& script) const {
+    replay::Record record;
+    record.plan = plan;
+    record.input = run.input;
+    Json files = Json::MakeArray();
+    LOCKSTEP_TRY(CollectHistories(run, &record, &files));
     LOCKSTEP_ASSIGN(record.events, Events(run.run_id));
     LOCKSTEP_TRY(CollectArtifacts(&record));
     record.manifest = Json::MakeObject({{"formatVersion", kRecordFormatVersion},
@@ -282,7 +330,7 @@ class Recorder::Impl {
     LOCKSTEP_ASSIGN(const auto folder, TemporaryDirectory::Create("lockstep-verify"));
     LOCKSTEP_TRY(WriteRecord(record, folder.path() / "raw"));
     BatchOptions batch;
-    batch.registry = &workflows_;
+    batch.registry = options_.workflows != nullptr ? options_.workflows : &interpreter_;
     batch.keep_commands = true;
     const ReplayReport report = ReplayOne((folder.path() / "raw").string(), batch);
     if (report.error) return Fail("RECORD_NOT_REPRODUCIBLE", "the recorded run cannot be read back: " + report.error->ToString());
@@ -305,7 +353,7 @@ class Recorder::Impl {
   }
 
   RecorderOptions options_;
-  workflow::WorkflowRegistry workflows_;
+  workflow::WorkflowRegistry interpreter_;
   std::optional<TemporaryDirectory> scratch_;
   service::EngineHome home_;
   std::unique_ptr<provider::DevServer> server_;
@@ -326,6 +374,10 @@ Result<std::unique_ptr<Recorder>> Recorder::Open(RecorderOptions options) {
 
 Result<RecordedRun> Recorder::Record(const std::string& plan, const RunScript& script, const std::filesystem::path& directory, bool replace) {
   return impl_->Record(plan, script, directory, replace);
+}
+
+Result<RecordedRun> Recorder::RecordWorkflow(const WorkflowRequest& request, const std::filesystem::path& directory, bool replace) {
+  return impl_->RecordWorkflow(request, directory, replace);
 }
 
 }  // namespace lockstep::replay

@@ -1,4 +1,4 @@
-// Runs plans on a real Temporal server and keeps what happened as record directories (`lockstep record`, spec 00 section 3).
+// Runs plans, and workflows of a user's library, on a real Temporal server and keeps what happened as record directories (`lockstep record`, spec 00 section 3).
 // Every record is replayed before it is written: a run that this very build cannot replay is an error, not a record.
 // Errors: those of starting a run, SCRIPT_TIMEOUT, RUN_TIMEOUT_WAITING, RECORD_NOT_REPRODUCIBLE, RECORD_EXISTS, DEV_SERVER_*,
 // WORKER_FAILED, INTERRUPTED.
@@ -14,9 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "engine-core/base/json.h"
 #include "engine-core/base/result.h"
 #include "engine-core/service/runs.h"
 #include "replay/record/script.h"
+
+namespace lockstep::workflow {
+class WorkflowRegistry;
+}
 
 namespace lockstep::replay {
 
@@ -31,9 +36,18 @@ struct RecorderOptions {
   bool test_kinds = false;
   service::RunScope scope;
   std::map<std::string, int, std::less<>> version_pins;  // --as-of
+  std::vector<std::string> libraries;  // --workflows; `workflows` below has what they hold
+  const workflow::WorkflowRegistry* workflows = nullptr;  // nullptr: the interpreter alone
   int64_t run_timeout_ms = 600'000;   // how long to wait for a run
   const std::atomic<bool>* interrupt = nullptr;
   std::function<void(const std::string& line)> progress;
+};
+
+// A workflow of a library: its input, and the signals that are sent right after its start.
+struct WorkflowRequest {
+  std::string type;
+  Json::Array input;
+  std::vector<std::pair<std::string, Json>> signals;
 };
 
 struct RecordedRun {
@@ -56,6 +70,8 @@ class Recorder {
 
   // Runs `plan` (bytes) under `script` and writes the record to `directory`.
   Result<RecordedRun> Record(const std::string& plan, const RunScript& script, const std::filesystem::path& directory, bool replace);
+  // Runs one workflow to its end and writes the record: histories and command lines, no engine log.
+  Result<RecordedRun> RecordWorkflow(const WorkflowRequest& request, const std::filesystem::path& directory, bool replace);
 
  private:
   class Impl;

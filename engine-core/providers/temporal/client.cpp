@@ -396,6 +396,39 @@ Result<std::unique_ptr<Payloads>> Client::Query(const std::string& workflow_id, 
   return std::make_unique<Payloads>(std::move(*response.mutable_query_result()));
 }
 
+Result<std::unique_ptr<Payloads>> Client::Update(const std::string& workflow_id, const std::string& run_id,
+                                                 std::string_view update, const Payloads& args, int64_t timeout_ms,
+                                                 const std::string& update_id) {
+  LOCKSTEP_TRY(CheckWorkflowId(workflow_id));
+  LOCKSTEP_ASSIGN(const auto session, impl_->Use());
+  service::UpdateWorkflowExecutionRequest request;
+  service::UpdateWorkflowExecutionResponse response;
+  request.set_namespace_(options().namespace_name);
+  request.mutable_workflow_execution()->set_workflow_id(workflow_id);
+  request.mutable_workflow_execution()->set_run_id(run_id);
+  request.mutable_wait_policy()->set_lifecycle_stage(
+      api::enums::v1::UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED);
+  request.mutable_request()->mutable_meta()->set_update_id(RequestId(update_id));
+  request.mutable_request()->mutable_meta()->set_identity(session.rpc->identity());
+  request.mutable_request()->mutable_input()->set_name(std::string(update));
+  *request.mutable_request()->mutable_input()->mutable_args() = args;
+  // The server answers after a while without an outcome; the same update id then waits on for the same update.
+  const auto until = SteadyClock::now() + std::chrono::milliseconds(timeout_ms);
+  while (!response.has_outcome()) {
+    const int64_t left = std::chrono::duration_cast<std::chrono::milliseconds>(until - SteadyClock::now()).count();
+    if (left <= 0) {
+      return Fail("ADAPTER_TIMEOUT", "update `" + std::string(update) + "` of " + workflow_id + " is not over after " +
+                                         std::to_string(timeout_ms) + " ms");
+    }
+    const grpc::Status status =
+        Impl::Invoke(session, &Stub::UpdateWorkflowExecution, request, &response, std::min(left, kLongPollMs));
+    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) continue;
+    if (!status.ok()) return std::unexpected(ExecutionError(status, "update", workflow_id, run_id));
+  }
+  if (response.outcome().has_failure()) return std::unexpected(workflow::FailureToError(response.outcome().failure()));
+  return std::make_unique<Payloads>(std::move(*response.mutable_outcome()->mutable_success()));
+}
+
 Status Client::RequestCancel(const std::string& workflow_id, const std::string& run_id, std::string_view reason,
                              const std::string& request_id) {
   LOCKSTEP_TRY(CheckWorkflowId(workflow_id));

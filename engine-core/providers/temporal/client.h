@@ -169,6 +169,10 @@ class Client {
                 const Payloads& input, const std::string& request_id = {});
   Result<std::unique_ptr<Payloads>> Query(const std::string& workflow_id, const std::string& run_id,
                                           std::string_view query, const Payloads& args);
+  // Sends an update and waits for its outcome, at most `timeout_ms`. A rejected or failed one is the error that the workflow
+  // gave; ADAPTER_TIMEOUT when it is not over in time, although it may be later. `update_id` makes repeats harmless.
+  Result<std::unique_ptr<Payloads>> Update(const std::string& workflow_id, const std::string& run_id, std::string_view update,
+                                           const Payloads& args, int64_t timeout_ms, const std::string& update_id = {});
   // Both are no-ops on a closed execution.
   Status RequestCancel(const std::string& workflow_id, const std::string& run_id, std::string_view reason,
                        const std::string& request_id = {});

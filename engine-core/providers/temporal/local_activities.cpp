@@ -162,7 +162,7 @@ std::optional<LocalActivityOutcome> LocalActivities::Failed(Run& run, const api:
                      std::find(final_types.begin(), final_types.end(), type) == final_types.end() &&
                      (rule.max_attempts == 0 || run.attempt < rule.max_attempts) &&
                      (rule.schedule_to_close_ms == 0 || ElapsedMs(run) + delay < rule.schedule_to_close_ms);
-  if (again && delay < facts_.task_timeout_ms) {
+  if (again && delay < (rule.timer_from_ms > 0 ? rule.timer_from_ms : facts_.task_timeout_ms)) {
     ++run.attempt;
     run.retry_at = SteadyClock::now() + std::chrono::milliseconds(delay);
     run.current.reset();

@@ -43,6 +43,9 @@ Status CheckOptions(const WorkerOptions& options) {
     LOCKSTEP_TRY(CheckQueue(options, queue));
     if (!names.insert(queue.task_queue).second) return BadOption("queue " + queue.task_queue + " is named twice");
   }
+  if (options.versioning != VersioningMode::kUnversioned && options.build_id.empty()) {
+    return BadOption("versioning needs a build id");
+  }
   if (options.max_concurrent_local_activities < 1) return BadOption("expected at least one local activity at a time");
   if (options.heartbeat_interval_ms < 1 || options.deadlock_limit_ms < 1 || options.drain_ms < 0 ||
       options.cancel_grace_ms < 0 || options.sticky_schedule_to_start_ms < 1) {
@@ -134,7 +137,7 @@ class Worker::Impl {
       const auto start = SteadyClock::now();
       core.draining = true;
       for (auto& group : groups) group->Stop();
-      EndPolls(std::min<int64_t>(drain_ms, 2'000));
+      EndPolls(drain_ms);
       WaitIdle(start + std::chrono::milliseconds(drain_ms), true);
       if (Running() > 0) {
         core.Log(LogLevel::kInfo, "worker: " + std::to_string(Running()) + " tasks still run after " +
@@ -214,11 +217,18 @@ class Worker::Impl {
     // After an outage a quick call comes first: a long poll would only tell after a minute that the server is back.
     bool ServerIsBack() {
       if (!core.outages.down()) return true;
+      capabilities_asked = false;
       service::GetSystemInfoRequest request;
       service::GetSystemInfoResponse response;
       CallSpec spec = core.PollSpec();
       spec.budget_ms = 3'000;
       return core.rpc->Call(&Stub::GetSystemInfo, request, &response, spec).ok();
+    }
+
+    // Once, and again after an outage: another server may have taken the place.
+    void LearnCapabilities() {
+      if (capabilities_asked.exchange(true)) return;
+      core.ends_polls_when_told = CompletesPollsOnShutdown();
     }
 
     // Whether a failed poll calls for a pause. An empty answer and a passed deadline are how long polls end.
@@ -237,6 +247,7 @@ class Worker::Impl {
 
     PollerGroup::PollResult PollWorkflows(const std::string& queue, const std::string& sticky_queue, bool sticky) {
       if (!ServerIsBack()) return {nullptr, true};
+      LearnCapabilities();
       service::PollWorkflowTaskQueueRequest request;
       core.Stamp(&request);
       request.set_worker_instance_key(core.instance_key);
@@ -256,6 +267,7 @@ class Worker::Impl {
 
     PollerGroup::PollResult PollActivities(const std::string& queue) {
       if (!ServerIsBack()) return {nullptr, true};
+      LearnCapabilities();
       service::PollActivityTaskQueueRequest request;
       core.Stamp(&request);
       request.set_worker_instance_key(core.instance_key);
@@ -271,14 +283,18 @@ class Worker::Impl {
     // --- stopping
     // --------------------------------------------------------------------------------------------------------
 
-    // Ends the polls and tells the server. A server with the capability answers open polls empty when it is told, so it
-    // is told first: a task handed to a poll that is being cut would be lost until it timed out. Every server is told
-    // at the end: it then forgets the sticky queues, so that queries and tasks of cached runs go to other workers at
+    // Ends the polls without cutting one that is being answered: a task handed to a poll that is cut would be lost until it
+    // timed out. A server with the capability answers open polls empty when it is told, so it is told first, also when there
+    // is no time to drain; without it polls are short, and where runs are under way they are waited for. Every server is
+    // told at the end: it then forgets the sticky queues, so that queries and tasks of cached runs go to other workers at
     // once.
-    void EndPolls(int64_t wait_ms) {
-      if (!core.outages.down() && CompletesPollsOnShutdown()) {
+    void EndPolls(int64_t drain_ms) {
+      constexpr int64_t kTold = 2'000;  // milliseconds; the answers come at once
+      if (!core.outages.down() && (core.ends_polls_when_told || CompletesPollsOnShutdown())) {
         for (const QueueOptions& queue : core.options.queues) AnnounceShutdown(queue);
-        WaitNoPolls(wait_ms);
+        WaitNoPolls(kTold);
+      } else if (!core.outages.down() && cache.size() > 0) {
+        WaitNoPolls(std::min(drain_ms, kShortPollTimeoutMs));
       }
       core.polls.Cancel();
       WaitNoPolls(1'000);
@@ -343,6 +359,7 @@ class Worker::Impl {
     WorkflowTasks workflow_tasks;
     ActivityTasks activity_tasks;
     std::vector<std::pair<std::string, std::string>> sticky_queues;  // with the queue each belongs to
+    std::atomic<bool> capabilities_asked = false;
     std::mutex complaint_mutex;
     std::set<std::pair<std::string, grpc::StatusCode>> complaints;
     std::vector<std::unique_ptr<PollerGroup>> groups;

@@ -59,6 +59,13 @@ struct QueueOptions {
   int activity_pollers = 2;
 };
 
+// What becomes of running executions when a newer build of a deployment takes over.
+enum class VersioningMode : uint8_t {
+  kUnversioned,  // the server does not tell builds apart
+  kPinned,       // they stay with the build they began on
+  kAutoUpgrade,  // they move on
+};
+
 struct WorkerOptions {
   ConnectionOptions connection;
   std::vector<QueueOptions> queues;
@@ -74,6 +81,8 @@ struct WorkerOptions {
   // Change ids to treat as an older build would (workflow/execution.h, `ExecutionOptions::version_pins`).
   std::map<std::string, int, std::less<>> version_pins;
   std::string build_id;     // reported with each answer when not empty
+  std::string deployment = "lockstep";  // whose build that is
+  VersioningMode versioning = VersioningMode::kUnversioned;  // otherwise needs a build id
   IClock* clock = nullptr;  // nullptr: the system's
   LogSink log;              // empty: DefaultLogSink()
 };

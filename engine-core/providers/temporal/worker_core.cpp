@@ -85,7 +85,7 @@ CallSpec WorkerCore::Spec(int64_t budget_ms) {
 
 CallSpec WorkerCore::PollSpec() {
   CallSpec spec;
-  spec.budget_ms = kPollTimeoutMs;
+  spec.budget_ms = ends_polls_when_told.load() ? kPollTimeoutMs : kShortPollTimeoutMs;
   spec.retry = false;
   spec.group = &polls;
   spec.observe = [this](const grpc::Status& status) { outages.Observe(status); };
@@ -93,9 +93,11 @@ CallSpec WorkerCore::PollSpec() {
 }
 
 void WorkerCore::SetDeployment(api::deployment::v1::WorkerDeploymentOptions* deployment) const {
-  deployment->set_deployment_name("lockstep");
+  deployment->set_deployment_name(options.deployment);
   deployment->set_build_id(options.build_id);
-  deployment->set_worker_versioning_mode(api::enums::v1::WORKER_VERSIONING_MODE_UNVERSIONED);
+  deployment->set_worker_versioning_mode(options.versioning == VersioningMode::kUnversioned
+                                             ? api::enums::v1::WORKER_VERSIONING_MODE_UNVERSIONED
+                                             : api::enums::v1::WORKER_VERSIONING_MODE_VERSIONED);
 }
 
 api::failure::v1::Failure MakeFailure(const Error& error) {

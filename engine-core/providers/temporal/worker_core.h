@@ -56,6 +56,9 @@ struct WorkerCore {
   CallGroup calls;                       // ends when the worker gives up
   std::atomic<bool> draining = false;    // no new work
   std::atomic<bool> abandoning = false;  // cancel what still runs
+  // The server answers open polls when a worker says that it stops. Until that is known polls are short, so that they end
+  // by themselves soon: a poll that is cut may take a task with it, which is then lost until its time-out.
+  std::atomic<bool> ends_polls_when_told = false;
   Watchdog watchdog;
 
   void Log(LogLevel level, std::string_view message) const { options.log(level, message); }
@@ -77,6 +80,7 @@ struct WorkerCore {
 };
 
 inline constexpr int64_t kPollTimeoutMs = 70'000;  // the server answers an empty poll after 60 s
+inline constexpr int64_t kShortPollTimeoutMs = 4'000;  // and otherwise a second before its caller gives up
 inline constexpr std::string_view kSdkName = "lockstep";
 inline constexpr std::string_view kSdkVersion = "0.1.0";
 inline constexpr size_t kMaxErrorTextBytes = 4 * 1024;  // spec 04 section 10

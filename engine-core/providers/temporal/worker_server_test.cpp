@@ -237,6 +237,71 @@ TEST_F(WorkerTest, History_OfSeveralPages_IsReadWhole) {
   EXPECT_EQ(second->stats().divergences, 0u) << bench.log.Text();
 }
 
+// Updates of a real server: accepted and completed in one task, rejected by a validator, carried out over several tasks.
+TEST_F(WorkerTest, Updates_AreAnswered_AndARejectionLeavesNoTrace) {
+  bench.workflows.Register("sums", [](const wf::Payloads&) -> wf::Task<wf::WorkflowResult> {
+    int64_t sum = 0;
+    bool over = false;
+    wf::set_signal_handler("over", [&over](const wf::Payloads&) { over = true; });
+    wf::set_update_handler("add", {.run = [&sum](const wf::Payloads& input) -> wf::Task<wf::Outcome<wf::Payloads>> {
+                                     const int64_t value = workflow::ReadFirstJson(input)->AsInt();
+                                     if (value >= 10) co_await wf::sleep(20);
+                                     sum += value;
+                                     co_return workflow::JsonPayloads(Json(sum));
+                                   },
+                                   .validate = [](const wf::Payloads& input) -> Status {
+                                     if (workflow::ReadFirstJson(input)->AsInt() < 0) return Fail("NEGATIVE", "cannot add that");
+                                     return {};
+                                   }});
+    co_await wf::wait_until([&] { return over && wf::all_handlers_finished(); });
+    co_return wf::completed(Json(sum));
+  });
+  const auto worker = bench.StartWorker();
+  const auto ref = bench.Start("sums");
+  const auto update = [&](int64_t value) -> Json {
+    const auto answer = bench.client.Update(ref.workflow_id, {}, "add", workflow::JsonPayloads(Json(value)), 20'000);
+    return answer ? workflow::ReadFirstJson(**answer).value() : Json(answer.error().code);
+  };
+  EXPECT_EQ(update(1), Json(1));
+  EXPECT_EQ(update(-1), Json("NEGATIVE"));
+  EXPECT_EQ(update(10), Json(11));
+  const auto unknown = bench.client.Update(ref.workflow_id, {}, "divide", workflow::JsonPayloads(Json(1)), 20'000);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, "UPDATE_UNKNOWN");
+  bench.Signal(ref, "over");
+  EXPECT_EQ(bench.Result(ref), Json(11));
+  EXPECT_EQ(bench.CountEvents(ref, enums::EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED), 2);
+  EXPECT_EQ(bench.CountEvents(ref, enums::EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED), 2);
+  EXPECT_EQ(worker->stats().divergences, 0u) << bench.log.Text();
+}
+
+// A poll that is cut while the server answers it takes the task with it: a worker that may drain does not do that. (A task that
+// waits in its sticky queue is moved on by the server at once, which the history shows as a time-out of another kind.)
+TEST_F(WorkerTest, WorkersThatComeAndGo_LoseNoWorkflowTask) {
+  bench.workflows.Register("ticks", [](const wf::Payloads&) -> wf::Task<wf::WorkflowResult> {
+    for (int i = 0; i < 40; ++i) co_await wf::sleep(100);
+    co_return wf::completed(Json("done"));
+  });
+  auto worker = bench.StartWorker();
+  std::vector<WorkflowRef> refs;
+  for (int i = 0; i < 16; ++i) refs.push_back(bench.Start("ticks"));
+  for (int i = 0; i < 2; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    auto next = bench.StartWorker();
+    worker->Shutdown(20'000);
+    worker = std::move(next);
+  }
+  for (const WorkflowRef& ref : refs) {
+    EXPECT_EQ(bench.Result(ref), Json("done"));
+    const auto history = bench.client.GetHistory(ref.workflow_id, ref.run_id);
+    ASSERT_TRUE(history);
+    for (const auto& event : (*history)->events()) {
+      if (!event.has_workflow_task_timed_out_event_attributes()) continue;
+      EXPECT_NE(event.workflow_task_timed_out_event_attributes().timeout_type(), enums::TIMEOUT_TYPE_START_TO_CLOSE) << bench.log.Text();
+    }
+  }
+}
+
 TEST_F(WorkerTest, ContinueAsNew_IsFollowedToTheEnd) {
   bench.workflows.Register("chain", [](const wf::Payloads& input) -> wf::Task<wf::WorkflowResult> {
     const int64_t left = Input(input).AsInt();

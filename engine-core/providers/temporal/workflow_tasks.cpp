@@ -9,6 +9,7 @@
 #include "engine-core/providers/temporal/local_activities.h"
 #include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
+#include "temporal/api/update/v1/message.pb.h"
 
 namespace lockstep::provider {
 
@@ -24,6 +25,9 @@ struct TaskFailure {
   api::failure::v1::Failure failure;
   bool quiet = false;  // of this worker's making (shutdown): not counted, always reported
 };
+
+// Ids and types of commands are checked; a gate updates its search attribute; the command that ends a run comes last.
+constexpr uint32_t kCommonCoreFlags[] = {1, 2, 3};
 
 TaskFailure MakeTaskFailure(std::string code, std::string message) {
   TaskFailure result;
@@ -136,6 +140,7 @@ class WorkflowTasks::Session {
         100, ToMillis(events.Get(0).workflow_execution_started_event_attributes().workflow_task_timeout()));
     workflow::ExecutionOptions options;
     options.version_pins = core_.options.version_pins;
+    options.build_id = core_.options.build_id;
     options.log = [&core = core_, id = task_->workflow_execution().workflow_id()](LogLevel level,
                                                                                   std::string_view message) {
       core.Log(level, "[" + id + "] " + std::string(message));
@@ -156,7 +161,8 @@ class WorkflowTasks::Session {
     }
     std::vector<const HistoryEvent*> events;
     for (const HistoryEvent& event : task_->history().events()) events.push_back(&event);
-    const workflow::HistoryCut cut = workflow::CutHistory(events);
+    workflow::HistoryCut cut = workflow::CutHistory(events);
+    if (!cut.tasks.empty() && cut.tasks.back().completed == nullptr) cut.tasks.back().updates = UnpackUpdates();
     if (cut.head_completed != nullptr && !created) {
       if (auto failure = ApplyHead(cut)) return failure;
     }
@@ -170,6 +176,27 @@ class WorkflowTasks::Session {
                                  std::to_string(events.empty() ? 0 : events.back()->event_id()));
     }
     return std::nullopt;
+  }
+
+  // The updates that came with the task, in the order of their messages. Other messages there are none of today.
+  std::vector<workflow::UpdateDelivery> UnpackUpdates() {
+    std::vector<workflow::UpdateDelivery> deliveries;
+    update_requests_.clear();
+    for (const auto& message : task_->messages()) {
+      auto request = std::make_unique<api::update::v1::Request>();
+      // Without a body: the history has the request.
+      if (message.body().type_url().empty()) {
+        deliveries.push_back({message.protocol_instance_id(), message.id(), message.event_id(), nullptr});
+        continue;
+      }
+      if (!message.body().UnpackTo(request.get())) {
+        core_.Log(LogLevel::kWarning, TaskName(*task_) + ": a message of type " + message.body().type_url() + " is left alone");
+        continue;
+      }
+      deliveries.push_back({message.protocol_instance_id(), message.id(), message.event_id(), request.get()});
+      update_requests_.push_back(std::move(request));
+    }
+    return deliveries;
   }
 
   std::optional<TaskFailure> ApplyHead(const workflow::HistoryCut& cut) {
@@ -286,10 +313,15 @@ class WorkflowTasks::Session {
     }
     request.set_return_new_workflow_task(heartbeat);
     request.set_force_create_new_workflow_task(heartbeat);
+    if (core_.options.versioning != VersioningMode::kUnversioned) {
+      request.set_versioning_behavior(core_.options.versioning == VersioningMode::kPinned
+                                          ? api::enums::v1::VERSIONING_BEHAVIOR_PINNED
+                                          : api::enums::v1::VERSIONING_BEHAVIOR_AUTO_UPGRADE);
+    }
     if (!sticky_queue_.empty() && !core_.draining) FillSticky(request.mutable_sticky_attributes());
     FillMetadata(&request);
     AnswerQueries(&request);
-    RejectUpdates(&request);
+    for (auto& message : run_.execution->TakeMessages()) *request.add_messages() = std::move(message);
     if (request.ByteSizeLong() > kMaxRequestBytes) {
       TaskFailure failure =
           MakeTaskFailure("PAYLOAD_TOO_LARGE", "commands of one workflow task: expected at most 4194304 bytes, found " +
@@ -328,9 +360,13 @@ class WorkflowTasks::Session {
     sticky->mutable_schedule_to_start_timeout()->set_nanos(static_cast<int32_t>(timeout % 1'000) * 1'000'000);
   }
 
-  // Recorded in the history, so only when it says something new.
+  // Recorded in the history, so only when it says something new. The flags tell a worker of the common core that takes the
+  // run over which of that core's conventions the history keeps to.
   void FillMetadata(service::RespondWorkflowTaskCompletedRequest* request) const {
     if (run_.introduced) return;
+    if (run_.execution->conventions().common_core) {
+      for (const uint32_t flag : kCommonCoreFlags) request->mutable_sdk_metadata()->add_core_used_flags(flag);
+    }
     request->mutable_sdk_metadata()->set_sdk_name(std::string(kSdkName));
     request->mutable_sdk_metadata()->set_sdk_version(std::string(kSdkVersion));
   }
@@ -353,25 +389,6 @@ class WorkflowTasks::Session {
         result.set_error_message(answer.error().ToString());
         *result.mutable_failure() = MakeFailure(answer.error());
       }
-    }
-  }
-
-  // Version 1 mutates through signals only (spec 04 section 7.4): whoever sends an update is told so instead of
-  // waiting.
-  void RejectUpdates(service::RespondWorkflowTaskCompletedRequest* request) const {
-    for (const auto& message : task_->messages()) {
-      api::update::v1::Request update;
-      if (!message.body().UnpackTo(&update)) continue;
-      api::update::v1::Rejection rejection;
-      rejection.set_rejected_request_message_id(message.id());
-      rejection.set_rejected_request_sequencing_event_id(message.event_id());
-      *rejection.mutable_rejected_request() = update;
-      *rejection.mutable_failure() = MakeFailure(
-          Error("ADAPTER_SIGNAL_UNSUPPORTED", "update " + update.input().name() + " is not supported; send a signal"));
-      auto* answer = request->add_messages();
-      answer->set_id(message.id() + "/reject");
-      answer->set_protocol_instance_id(message.protocol_instance_id());
-      answer->mutable_body()->PackFrom(rejection);
     }
   }
 
@@ -447,6 +464,7 @@ class WorkflowTasks::Session {
   const std::string task_queue_;
   const std::string sticky_queue_;
   std::optional<LocalActivities> local_;  // over all tasks of the session: heartbeats do not interrupt them
+  std::vector<std::unique_ptr<api::update::v1::Request>> update_requests_;  // of the task at hand
   SteadyClock::time_point received_;
   bool heartbeat_ = false;
 };

@@ -4,11 +4,15 @@
 #include <temporal/api/enums/v1/command_type.pb.h>
 #include <temporal/api/enums/v1/event_type.pb.h>
 #include <temporal/api/failure/v1/message.pb.h>
+#include <temporal/api/protocol/v1/message.pb.h>
+#include <temporal/api/update/v1/message.pb.h>
 
 #include <algorithm>
 
+#include "engine-core/base/bytes.h"
 #include "engine-core/base/check.h"
 #include "engine-core/workflow/machines.h"
+#include "engine-core/workflow/match.h"
 #include "engine-core/workflow/slices.h"
 
 namespace lockstep::workflow::testing {
@@ -88,6 +92,15 @@ constexpr EventShape kShapes[] = {
      "upsert_workflow_search_attributes_event_attributes"},
     {COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES, EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
      "workflow_properties_modified_event_attributes"},
+    {COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION, EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
+     "start_child_workflow_execution_initiated_event_attributes"},
+    {COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION, EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+     "signal_external_workflow_execution_initiated_event_attributes"},
+    {COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION, EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+     "request_cancel_external_workflow_execution_initiated_event_attributes"},
+    {COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION, EVENT_TYPE_NEXUS_OPERATION_SCHEDULED, "nexus_operation_scheduled_event_attributes"},
+    {COMMAND_TYPE_REQUEST_CANCEL_NEXUS_OPERATION, EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUESTED,
+     "nexus_operation_cancel_requested_event_attributes"},
     {COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
      "workflow_execution_completed_event_attributes"},
     {COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION, EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, "workflow_execution_failed_event_attributes"},
@@ -121,6 +134,11 @@ std::vector<std::string> Texts(const std::vector<Command>& commands) {
 }
 
 }  // namespace
+
+struct HistoryScript::PendingUpdate {
+  UpdateDelivery delivery;
+  temporal::api::update::v1::Request request;
+};
 
 struct HistoryScript::LocalRun {
   LocalAnswer answer;
@@ -194,7 +212,10 @@ void HistoryScript::BringUp(size_t events) {
     seen_ = 0;
   }
   const std::vector<const HistoryEvent*> all = Pointers(history_, events);
-  const HistoryCut cut = CutHistory(std::span(all).subspan(seen_));
+  HistoryCut cut = CutHistory(std::span(all).subspan(seen_));
+  if (!cut.tasks.empty() && cut.tasks.back().completed == nullptr) {
+    for (const auto& update : updates_) cut.tasks.back().updates.push_back(update->delivery);
+  }
   seen_ = all.size();
   if (cut.head_completed != nullptr) execution_->Complete(*cut.head_completed, cut.head_recorded);
   for (const TaskSlice& task : cut.tasks) {
@@ -222,6 +243,10 @@ void HistoryScript::RunTask() {
     return;
   }
   const std::vector<Command> commands = execution_->TakeCommands();
+  messages_.clear();
+  for (auto& message : execution_->TakeMessages()) {
+    messages_.push_back(std::make_unique<temporal::api::protocol::v1::Message>(std::move(message)));
+  }
   const bool ends = !commands.empty() && EndsExecution(commands.back());
   if (ends && !buffered_.empty()) {  // the server does not let an execution end past news it has not seen
     FailOpenTask(WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND, {});
@@ -301,6 +326,12 @@ void HistoryScript::CompleteTask(const std::vector<Command>& commands, bool agai
   attributes->set_started_event_id(std::exchange(started_id_, 0));
   const int64_t completed_id = completed->event_id();
   for (const Command& command : commands) RecordCommand(command, completed_id);
+  for (const auto& message : messages_) {
+    temporal::api::update::v1::Rejection rejection;
+    if (!message->body().UnpackTo(&rejection)) continue;
+    rejected_updates_.emplace_back(message->protocol_instance_id(), rejection.failure().application_failure_info().type());
+  }
+  updates_.clear();
   commands_by_task_.push_back(Texts(commands));
   if (!commands.empty() && EndsExecution(commands.back())) {
     closed_ = true;
@@ -311,12 +342,41 @@ void HistoryScript::CompleteTask(const std::vector<Command>& commands, bool agai
   if (news || again) ScheduleTask();
 }
 
+// The event of an update holds what its message says; the command is only its place in the history.
+void HistoryScript::RecordMessage(const std::string& message_id, HistoryEvent* event) {
+  const auto found = std::find_if(messages_.begin(), messages_.end(), [&](const auto& message) { return message->id() == message_id; });
+  LOCKSTEP_CHECK(found != messages_.end(), "a command for a message that is not there: " + message_id);
+  temporal::api::update::v1::Acceptance acceptance;
+  temporal::api::update::v1::Response response;
+  const std::string& id = (*found)->protocol_instance_id();
+  if ((*found)->body().UnpackTo(&acceptance)) {
+    event->set_event_type(EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED);
+    auto* accepted = event->mutable_workflow_execution_update_accepted_event_attributes();
+    accepted->set_protocol_instance_id(id);
+    accepted->set_accepted_request_message_id(acceptance.accepted_request_message_id());
+    accepted->set_accepted_request_sequencing_event_id(acceptance.accepted_request_sequencing_event_id());
+    *accepted->mutable_accepted_request() = acceptance.accepted_request();
+    accepted_ids_[id] = event->event_id();
+  } else if ((*found)->body().UnpackTo(&response)) {
+    event->set_event_type(EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED);
+    auto* completed = event->mutable_workflow_execution_update_completed_event_attributes();
+    *completed->mutable_meta() = response.meta();
+    *completed->mutable_outcome() = response.outcome();
+    completed->set_accepted_event_id(accepted_ids_.at(id));
+  }
+}
+
 void HistoryScript::RecordCommand(const Command& command, int64_t completed_id) {
+  if (command.command_type() == COMMAND_TYPE_PROTOCOL_MESSAGE) {
+    RecordMessage(command.protocol_message_command_attributes().message_id(), Append(EVENT_TYPE_UNSPECIFIED));
+    return;
+  }
   const EventShape& shape = ShapeOf(command);
   HistoryEvent* event = Append(shape.event_type);
   const FieldDescriptor* field = HistoryEvent::descriptor()->FindFieldByName(shape.attributes);
   Message* attributes = event->GetReflection()->MutableMessage(event, field);
   CopyShared(AttributesOf(command), attributes);
+  if (command.has_user_metadata()) *event->mutable_user_metadata() = command.user_metadata();
   attributes->GetReflection()->SetInt64(
       attributes, attributes->GetDescriptor()->FindFieldByName("workflow_task_completed_event_id"), completed_id);
   switch (command.command_type()) {
@@ -332,6 +392,17 @@ void HistoryScript::RecordCommand(const Command& command, int64_t completed_id) 
     case COMMAND_TYPE_CANCEL_TIMER: {
       auto* timer = event->mutable_timer_canceled_event_attributes();
       timer->set_started_event_id(StopTimer(timer->timer_id()));
+      break;
+    }
+    case COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION:
+      *event->mutable_signal_external_workflow_execution_initiated_event_attributes()->mutable_workflow_execution() =
+          command.signal_external_workflow_execution_command_attributes().execution();
+      break;
+    case COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: {
+      const auto& request = command.request_cancel_external_workflow_execution_command_attributes();
+      auto* who = event->mutable_request_cancel_external_workflow_execution_initiated_event_attributes()->mutable_workflow_execution();
+      who->set_workflow_id(request.workflow_id());
+      who->set_run_id(request.run_id());
       break;
     }
     case COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION:
@@ -518,6 +589,43 @@ void HistoryScript::FireTimer(std::string_view id) {
   attributes->set_timer_id(it->id);
   attributes->set_started_event_id(it->scheduled_id);
   timers_.erase(it);
+  ScheduleTask();
+}
+
+HistoryEvent* HistoryScript::Happen(EventType type, std::string_view command_id) {
+  const EventRoute* route = FindRoute(type);
+  LOCKSTEP_CHECK(route != nullptr, "no outcome of a command: event type " + std::to_string(type));
+  int64_t reference = 0, number = 0;
+  for (const HistoryEvent& event : history_.events()) {
+    if (event.event_type() != SpecOf(route->kind).recorded_event_type) continue;
+    const bool nexus = route->kind == CommandKind::kNexusOperation;
+    const std::string id = nexus ? std::to_string(++number) : IdentityOf(event).id;
+    if (id == command_id) reference = event.event_id();
+  }
+  LOCKSTEP_CHECK(reference != 0, "no command " + std::string(command_id));
+  clock_ms_ += 1;
+  HistoryEvent* event = AppendForCode(type);
+  // The attributes are named like the type, and name their command in one of two fields.
+  std::string name = EventType_Name(type).substr(11);
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c == '_' ? c : AsciiLower(c); });
+  const FieldDescriptor* field = HistoryEvent::descriptor()->FindFieldByName(name + "_event_attributes");
+  LOCKSTEP_CHECK(field != nullptr, "no attributes " + name);
+  Message* attributes = event->GetReflection()->MutableMessage(event, field);
+  for (const char* candidate : {"scheduled_event_id", "initiated_event_id"}) {
+    const FieldDescriptor* id = attributes->GetDescriptor()->FindFieldByName(candidate);
+    if (id != nullptr) attributes->GetReflection()->SetInt64(attributes, id, reference);
+  }
+  ScheduleTask();
+  return event;
+}
+
+void HistoryScript::Update(const std::string& id, std::string_view name, const Json& argument) {
+  auto update = std::make_unique<PendingUpdate>();
+  update->request.mutable_meta()->set_update_id(id);
+  update->request.mutable_input()->set_name(std::string(name));
+  *update->request.mutable_input()->mutable_args() = JsonPayloads(argument);
+  update->delivery = {id, id + "/request", history_.events_size(), &update->request};
+  updates_.push_back(std::move(update));
   ScheduleTask();
 }
 

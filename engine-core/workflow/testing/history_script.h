@@ -33,6 +33,10 @@
 #include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
 
+namespace temporal::api::protocol::v1 {
+class Message;
+}
+
 namespace lockstep::workflow::testing {
 
 using temporal::api::command::v1::Command;
@@ -96,6 +100,11 @@ class HistoryScript {
   void CancelActivity(std::string_view id);
   // The clock moves on to when the timer is due.
   void FireTimer(std::string_view id);
+  // What becomes of a command that another party carries out: a child, a request to another workflow, a Nexus operation. The
+  // event refers to the last command event with this identity (match.h); Nexus operations have none and are numbered from 1.
+  HistoryEvent* Happen(temporal::api::enums::v1::EventType type, std::string_view command_id);
+  // Comes with the next task, after the events so far; sets what the task records of it.
+  void Update(const std::string& id, std::string_view name, const Json& argument = {});
   void Terminate(std::string_view reason = "test");
   void AdvanceClock(int64_t millis) { clock_ms_ += millis; }
 
@@ -107,6 +116,8 @@ class HistoryScript {
   UnixMillis now_ms() const { return clock_ms_; }
   // Commands of each completed task, in order, as text.
   const std::vector<std::vector<std::string>>& commands_by_task() const { return commands_by_task_; }
+  // Updates that were turned down: id and failure code.
+  const std::vector<std::pair<std::string, std::string>>& rejected_updates() const { return rejected_updates_; }
   // The last failed task's failure code; empty when none failed by its code.
   const std::string& broken() const { return broken_; }
   const std::vector<Divergence>& live_divergences() const { return live_divergences_; }
@@ -122,6 +133,7 @@ class HistoryScript {
   void StartTask();
   void CompleteTask(const std::vector<Command>& commands, bool again);
   void RecordCommand(const Command& command, int64_t completed_id);
+  void RecordMessage(const std::string& message_id, HistoryEvent* event);
   void FillActivity(HistoryEvent* event) const;
   int64_t StopTimer(const std::string& id);
   void FlushBuffered();
@@ -154,6 +166,11 @@ class HistoryScript {
     UnixMillis due_ms = 0;
   };
   std::vector<OpenWork> activities_, timers_;
+  struct PendingUpdate;
+  std::vector<std::unique_ptr<PendingUpdate>> updates_;  // not yet answered by a completed task
+  std::vector<std::unique_ptr<temporal::api::protocol::v1::Message>> messages_;  // of the task being completed
+  std::map<std::string, int64_t> accepted_ids_;
+  std::vector<std::pair<std::string, std::string>> rejected_updates_;
   std::map<std::string, LocalRun> local_runs_;  // by id and attempt; outlive an eviction, as the work itself would
 };
 

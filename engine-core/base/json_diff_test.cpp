@@ -1,9 +1,9 @@
-#include "replay/compare/json_diff.h"
+#include "engine-core/base/json_diff.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-namespace lockstep::replay {
+namespace lockstep {
 namespace {
 
 TEST(JsonDiff, NamesTheFieldAndBothValues) {
@@ -43,4 +43,4 @@ TEST(JsonDiff, EscapesPointerTokens) {
 }
 
 }  // namespace
-}  // namespace lockstep::replay
+}  // namespace lockstep

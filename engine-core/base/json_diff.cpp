@@ -1,4 +1,4 @@
-#include "replay/compare/json_diff.h"
+#include "engine-core/base/json_diff.h"
 
 #include <algorithm>
 #include <set>
@@ -6,7 +6,7 @@
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/sha256.h"
 
-namespace lockstep::replay {
+namespace lockstep {
 namespace {
 
 constexpr size_t kMaxText = 200;
@@ -65,4 +65,4 @@ std::vector<JsonDifference> DiffJson(const Json& expected, const Json& actual, s
   return differ.Take();
 }
 
-}  // namespace lockstep::replay
+}  // namespace lockstep
