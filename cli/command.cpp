@@ -32,7 +32,8 @@ constexpr CodeRow kExitCodes[] = {
     {"WORKFLOW_TYPE_", kExitCorrupt}, {"JSON_", kExitCorrupt},      {"SCRIPT_INVALID", kExitCorrupt}, {"PLAN_FETCH_FAILED", kExitInfrastructure},
     {"PLAN_", kExitCorrupt},        {"INVALID_", kExitCorrupt},     {"CUSTOM_SIGNAL_", kExitCorrupt}, {"PLUGIN_", kExitCorrupt},
     {"CAPABILITIES_", kExitCorrupt}, {"TARGET_ADAPTER_", kExitCorrupt}, {"TASK_QUEUE_", kExitCorrupt}, {"DOWNGRADE_", kExitCorrupt},
-    {"WORKER_CONFIG_", kExitUsage}, {"TEMPORAL_CONFIG_", kExitUsage}, {"SCHEMA_", kExitCorrupt},
+    {"RUN_NOT_FOUND", kExitUsage}, {"EMBEDDED_RUN_UNKNOWN", kExitUsage}, {"EMBEDDED_STATE_CORRUPT", kExitCorrupt}, {"EMBEDDED_STORE_VERSION", kExitCorrupt},
+    {"SIGNAL_", kExitUsage}, {"WORKER_CONFIG_", kExitUsage}, {"TEMPORAL_CONFIG_", kExitUsage}, {"SCHEMA_", kExitCorrupt},
 };
 
 }  // namespace
@@ -95,6 +96,16 @@ void Progress::Say(const std::string& line) {
   if (shown_) std::fputs("\r\x1b[K", stderr);
   shown_ = false;
   std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+Result<replay::RunScript> LoadScript(const std::string& path) {
+  if (path.empty()) return replay::RunScript();
+  LOCKSTEP_ASSIGN(const std::string text, ReadFile(path, 1 << 20));
+  const auto json = ParseJson(text);
+  if (!json) return Fail("SCRIPT_INVALID", path + ": " + json.error().message);
+  auto script = replay::ParseRunScript(*json);
+  if (!script) return Fail("SCRIPT_INVALID", path + ": " + script.error().message);
+  return script;
 }
 
 Result<std::map<std::string, int, std::less<>>> ParseVersionPins(const std::vector<std::string>& pins) {

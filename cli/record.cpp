@@ -1,4 +1,4 @@
-// `lockstep record`: runs plans on a real Temporal server and writes record directories.
+// `lockstep record`: runs plans on a real Temporal server, or in this process, and writes record directories.
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -18,6 +18,7 @@ struct Options {
   std::string out;
   std::string temporal;
   bool dev_server = false;
+  bool embedded = false;
   std::string script;
   std::string state;
   std::string config;
@@ -30,16 +31,6 @@ struct Options {
   service::RunScope scope;
   Output output;
 };
-
-Result<replay::RunScript> LoadScript(const std::string& path) {
-  if (path.empty()) return replay::RunScript();
-  LOCKSTEP_ASSIGN(const std::string text, ReadFile(path, 1 << 20));
-  const auto json = ParseJson(text);
-  if (!json) return Fail("SCRIPT_INVALID", path + ": " + json.error().message);
-  auto script = replay::ParseRunScript(*json);
-  if (!script) return Fail("SCRIPT_INVALID", path + ": " + script.error().message);
-  return script;
-}
 
 Json SummaryJson(const std::string& plan, const replay::RecordedRun& run) {
   return Json::MakeObject({{"plan", plan},
@@ -60,8 +51,8 @@ fs::path TargetOf(const Options& options, const std::string& plan) {
 
 int RunRecord(const Options& options) {
   WatchSignals();
-  if (options.dev_server == !options.temporal.empty()) {
-    return Report(Error("USAGE", "expected exactly one of --dev-server and --temporal HOST:PORT"));
+  if (int{options.dev_server} + int{options.embedded} + int{!options.temporal.empty()} != 1) {
+    return Report(Error("USAGE", "expected exactly one of --dev-server, --temporal HOST:PORT and --embedded"));
   }
   const auto pins = ParseVersionPins(options.pins);
   if (!pins) return Report(pins.error());
@@ -87,6 +78,7 @@ int RunRecord(const Options& options) {
   Progress progress;
   replay::RecorderOptions recorder_options;
   recorder_options.program = OwnProgram();
+  recorder_options.embedded = options.embedded;
   recorder_options.temporal_address = options.temporal;
   recorder_options.namespace_name = options.name_space;
   recorder_options.venv = BuildVenv();
@@ -120,11 +112,12 @@ int RunRecord(const Options& options) {
 
 void AddRecord(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("record", "Run plans on a real Temporal server and keep what happened");
+  CLI::App* command = app->add_subcommand("record", "Run plans and keep what happened, to be replayed");
   command->add_option("PLAN", options->plans, "Plan files")->required();
   command->add_option("--out", options->out, "Record directory; with several plans a folder that gets one each")->required();
   command->add_option("--temporal", options->temporal, "Server to use, HOST:PORT");
   command->add_flag("--dev-server", options->dev_server, "Start a Temporal development server on a free port and stop it afterwards");
+  command->add_flag("--embedded", options->embedded, "Run in this process: no server, no worker (docs/run.md)");
   command->add_option("--script", options->script, "Signals and mishaps during the run (docs/record.md)");
   command->add_option("--config", options->config, "Worker configuration: programs, connections and hosts that steps may use");
   command->add_option("--state", options->state, "State folder to use and keep (default: a temporary one)");
