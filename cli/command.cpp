@@ -35,6 +35,8 @@ constexpr CodeRow kExitCodes[] = {
     {"WORKFLOWS_NOT_FOUND", kExitUsage}, {"WORKFLOWS_", kExitCorrupt}, {"WORKER_CONFIG_", kExitUsage}, {"TEMPORAL_CONFIG_", kExitUsage}, {"SCHEMA_", kExitCorrupt},
     {"DIFF_INVALID", kExitUsage},   {"REDACT_RULES_INVALID", kExitUsage}, {"SHADOW_STATE_INVALID", kExitUsage},   {"FINDINGS_INVALID", kExitUsage}, {"GIT_", kExitUsage}, {"BISECT_GOOD_DIVERGES", kExitUsage},
     {"CONFIG_INVALID", kExitCorrupt}, {"BASELINE_INVALID", kExitCorrupt}, {"RESULT_INVALID", kExitCorrupt}, {"COMMENT_TARGET_INVALID", kExitUsage},
+    {"RUN_NOT_FOUND", kExitUsage}, {"EMBEDDED_RUN_UNKNOWN", kExitUsage}, {"EMBEDDED_STATE_CORRUPT", kExitCorrupt}, {"EMBEDDED_STORE_VERSION", kExitCorrupt},
+    {"SIGNAL_", kExitUsage},
 };
 
 }  // namespace
@@ -97,6 +99,16 @@ void Progress::Say(const std::string& line) {
   if (shown_) std::fputs("\r\x1b[K", stderr);
   shown_ = false;
   std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+Result<replay::RunScript> LoadScript(const std::string& path) {
+  if (path.empty()) return replay::RunScript();
+  LOCKSTEP_ASSIGN(const std::string text, ReadFile(path, 1 << 20));
+  const auto json = ParseJson(text);
+  if (!json) return Fail("SCRIPT_INVALID", path + ": " + json.error().message);
+  auto script = replay::ParseRunScript(*json);
+  if (!script) return Fail("SCRIPT_INVALID", path + ": " + script.error().message);
+  return script;
 }
 
 Result<std::map<std::string, int, std::less<>>> ParseVersionPins(const std::vector<std::string>& pins) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine-core/base/result.h"
+#include "replay/record/script.h"
 
 namespace lockstep::workflow {
 class WorkflowRegistry;
@@ -55,11 +56,15 @@ class Progress {
   void Show(const std::string& line);
   // A line that stays, also without a terminal.
   void Say(const std::string& line);
+  bool terminal() const { return terminal_; }
 
  private:
   bool terminal_;
   bool shown_ = false;
 };
+
+// The script of signals and mishaps in a file (docs/record.md); an empty path is an empty script. SCRIPT_INVALID, FILE_*.
+Result<replay::RunScript> LoadScript(const std::string& path);
 
 // `--as-of CHANGE=VERSION`, repeated. USAGE when one is malformed.
 Result<std::map<std::string, int, std::less<>>> ParseVersionPins(const std::vector<std::string>& pins);
@@ -86,5 +91,10 @@ void AddWorker(CLI::App* app, Run* run);
 void AddPlan(CLI::App* app, Run* run);
 void AddLint(CLI::App* app, Run* run);
 void AddReport(CLI::App* app, Run* run);
+void AddRun(CLI::App* app, Run* run);
+void AddStatus(CLI::App* app, Run* run);
+void AddSignal(CLI::App* app, Run* run);
+void AddEvents(CLI::App* app, Run* run);
+void AddSimulate(CLI::App* app, Run* run);
 
 }  // namespace lockstep::cli

@@ -21,13 +21,16 @@ int main(int argc, char** argv) {
              "4 infrastructure failure.\n"
              "Examples:\n"
              "  lockstep replay fixtures/histories           # is this build in step with what was recorded?\n"
+             "  lockstep run plan.json                       # no server needed\n"
              "  lockstep record plan.json --out rec --dev-server\n"
              "  lockstep lint -p build                       # C++ and plans\n"
              "  lockstep inspect history.json                # time line of any SDK's history\n"
              "  lockstep COMMAND --help");
   Run run;
-  for (const auto add : {AddReplay, AddRecord, AddTrace, AddBisect, AddState, AddDebug, AddInspect, AddWorker, AddPlan,
-                         AddLint, AddReport}) add(&app, &run);
+  for (const auto add : {AddReplay, AddRecord, AddTrace, AddBisect, AddState, AddDebug, AddInspect, AddLint, AddReport,
+                         AddRun, AddStatus, AddSignal, AddEvents, AddSimulate, AddWorker, AddPlan}) {
+    add(&app, &run);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

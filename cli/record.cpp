@@ -1,4 +1,4 @@
-// `lockstep record`: runs plans on a real Temporal server and writes record directories.
+// `lockstep record`: runs plans on a real Temporal server, or in this process, and writes record directories.
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -20,6 +20,7 @@ struct Options {
   std::string out;
   std::string temporal;
   bool dev_server = false;
+  bool embedded = false;
   std::string script;
   std::string state;
   std::string config;
@@ -36,16 +37,6 @@ struct Options {
   service::RunScope scope;
   Output output;
 };
-
-Result<replay::RunScript> LoadScript(const std::string& path) {
-  if (path.empty()) return replay::RunScript();
-  LOCKSTEP_ASSIGN(const std::string text, ReadFile(path, 1 << 20));
-  const auto json = ParseJson(text);
-  if (!json) return Fail("SCRIPT_INVALID", path + ": " + json.error().message);
-  auto script = replay::ParseRunScript(*json);
-  if (!script) return Fail("SCRIPT_INVALID", path + ": " + script.error().message);
-  return script;
-}
 
 Json SummaryJson(const std::string& plan, const replay::RecordedRun& run) {
   return Json::MakeObject({{"plan", plan},
@@ -127,8 +118,8 @@ int RunRecord(const Options& options) {
     return Report(Error("USAGE", "PLAN is required, or --workflows LIBRARY and --workflow TYPE"));
   }
   if (options.out.empty()) return Report(Error("USAGE", "--out is required"));
-  if (options.dev_server == !options.temporal.empty()) {
-    return Report(Error("USAGE", "expected exactly one of --dev-server and --temporal HOST:PORT"));
+  if (int{options.dev_server} + int{options.embedded} + int{!options.temporal.empty()} != 1) {
+    return Report(Error("USAGE", "expected exactly one of --dev-server, --temporal HOST:PORT and --embedded"));
   }
   if (options.plans.empty()) return RecordWorkflow(options);
   const auto pins = ParseVersionPins(options.pins);
@@ -154,6 +145,7 @@ int RunRecord(const Options& options) {
   }
   Progress progress;
   replay::RecorderOptions recorder_options = MakeRecorderOptions(options, &progress);
+  recorder_options.embedded = options.embedded;
   recorder_options.version_pins = *pins;
   auto recorder = replay::Recorder::Open(recorder_options);
   if (!recorder) return Report(recorder.error());
@@ -176,11 +168,12 @@ int RunRecord(const Options& options) {
 
 void AddRecord(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("record", "Run plans on a real Temporal server and keep what happened");
+  CLI::App* command = app->add_subcommand("record", "Run plans and keep what happened, to be replayed");
   command->add_option("PLAN", options->plans, "Plan files");
   command->add_option("--out", options->out, "Record directory; with several plans a folder that gets one each");
   command->add_option("--temporal", options->temporal, "Server to use, HOST:PORT");
   command->add_flag("--dev-server", options->dev_server, "Start a Temporal development server on a free port and stop it afterwards");
+  command->add_flag("--embedded", options->embedded, "Run in this process: no server, no worker (docs/run.md)");
   AddWorkflowsOption(command, &options->libraries);
   command->add_option("--workflow", options->workflow, "In place of plans: a workflow type of the libraries");
   command->add_option("--input", options->input, "An argument of that workflow, JSON or text (may be repeated)");

@@ -142,6 +142,8 @@ TEST_ROOMS = {
     "engine-core/state": ["engine-core/state/memory", "engine-core/state/sqlite"],
     "engine-core/steps": ["engine-core/state/memory", "engine-core/state/sqlite"],
     "engine-core/interpreter": ["engine-core/state/memory", "engine-core/steps", "engine-core/activity", "engine-core/providers/embedded"],
+    "engine-core/providers/embedded": ["engine-core/interpreter", "engine-core/plan", "engine-core/state", "engine-core/state/memory",
+                                       "engine-core/steps", "replay/history", "replay/record", "replay/session"],
     "engine-core/service": ["replay/history", "replay/session"],
     "replay/record": ["engine-core/plan", "engine-core/interpreter", "replay/history", "replay/session"],
     "replay/session": ["engine-core/state/memory", "engine-core/steps", "engine-core/activity", "engine-core/providers/embedded"],

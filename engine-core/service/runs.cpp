@@ -12,7 +12,6 @@
 namespace lockstep::service {
 namespace {
 
-constexpr char kAdapter[] = "temporal";
 constexpr std::string_view kCustomPrefix = "CUSTOM:";
 constexpr std::string_view kDestructive[] = {"UPDATE_PARAMS", "INJECT_OVERRIDE", "UPDATE_TARGET", "EMERGENCY_STOP"};
 
@@ -34,8 +33,42 @@ std::vector<std::string> QueuesOf(const RunScope& scope) {
   return queues;
 }
 
+namespace {
+
+class TemporalProvider final : public IRunProvider {
+ public:
+  explicit TemporalProvider(provider::Client* client) : client_(client) {}
+  std::string adapter() const override { return "temporal"; }
+  std::string namespace_name() const override { return client_->options().namespace_name; }
+  Result<std::string> Start(const ProviderStart& start) override {
+    provider::StartOptions options;
+    options.workflow_id = start.workflow_id;
+    options.workflow_type = start.workflow_type;
+    options.task_queue = start.task_queue;
+    options.search_attributes.assign(start.search_attributes.begin(), start.search_attributes.end());
+    LOCKSTEP_ASSIGN(const provider::WorkflowRef started, client_->StartWorkflow(options, workflow::JsonPayloads(start.input)));
+    return started.run_id;
+  }
+  Status Signal(const std::string& run_id, const std::string& name, const Json& body, const std::string& request_id) override {
+    return client_->Signal(run_id, {}, name, workflow::JsonPayloads(body), request_id);
+  }
+  Status RequestCancel(const std::string& run_id, const std::string& reason, const std::string& request_id) override {
+    return client_->RequestCancel(run_id, {}, reason, request_id);
+  }
+
+ private:
+  provider::Client* client_;
+};
+
+}  // namespace
+
+std::unique_ptr<IRunProvider> MakeTemporalProvider(provider::Client* client) { return std::make_unique<TemporalProvider>(client); }
+
 RunService::RunService(EngineHome home, provider::Client* client, RunScope scope)
-    : home_(std::move(home)), client_(client), scope_(std::move(scope)) {}
+    : home_(std::move(home)), own_(MakeTemporalProvider(client)), provider_(own_.get()), scope_(std::move(scope)) {}
+
+RunService::RunService(EngineHome home, IRunProvider* provider, RunScope scope)
+    : home_(std::move(home)), provider_(provider), scope_(std::move(scope)) {}
 
 Result<StartedRun> RunService::Start(const StartRunRequest& request) {
   const state::TenantScope tenant(scope_.tenant_id);
@@ -43,7 +76,8 @@ Result<StartedRun> RunService::Start(const StartRunRequest& request) {
   LOCKSTEP_ASSIGN(const std::string stored, home_.store->PutPlan(tenant, request.plan));
   plan::PlanStoreFetcher fetcher([&](const std::string&) -> Result<std::string> { return request.plan; });
   plan::VerifyContext context;
-  context.target_adapter = kAdapter;
+  const std::string adapter = provider_->adapter();
+  context.target_adapter = adapter;
   context.scope = {scope_.tenant_id, scope_.environment_id, request.policy.allowed_queues};
   context.allow_test_kinds = request.allow_test_kinds;
   context.now = SystemClock().Now();
@@ -59,17 +93,18 @@ Result<StartedRun> RunService::Start(const StartRunRequest& request) {
 
   interpreter::RunInput input;
   input.plan_ref = run.plan_ref;
-  input.context = {scope_.tenant_id, scope_.project_id, scope_.environment_id, run.run_id, kAdapter, request.params};
+  input.context = {scope_.tenant_id, scope_.project_id, scope_.environment_id, run.run_id, adapter, request.params};
   input.policy = request.policy;
-  input.policy.provider_namespace = client_->options().namespace_name;
+  input.policy.provider_namespace = provider_->namespace_name();
   input.admission = {digest, verified.report().degraded, run.step_count, Json()};
   run.input = interpreter::ToJson(input);
 
   LOCKSTEP_TRY(Bootstrap(run, plan::ToJson(verified.report()), digest, verified.plan().facts().requires_approval));
-  provider::StartOptions start;
+  ProviderStart start;
   start.workflow_id = run.workflow_id;
   start.workflow_type = interpreter::kWorkflowType;
   start.task_queue = request.policy.task_queue.empty() ? ControlQueue(scope_) : request.policy.task_queue;
+  start.input = run.input;
   if (request.search_attributes) {
     start.search_attributes = {{"tenantId", scope_.tenant_id},
                                {"projectId", scope_.project_id},
@@ -77,15 +112,11 @@ Result<StartedRun> RunService::Start(const StartRunRequest& request) {
                                {"planId", verified.ref().plan_id},
                                {"planVersion", verified.ref().plan_version}};
   }
-  LOCKSTEP_ASSIGN(const provider::WorkflowRef started, client_->StartWorkflow(start, workflow::JsonPayloads(run.input)));
-  run.provider_run_id = started.run_id;
-  LOCKSTEP_TRY(home_.store->SaveProviderRef(tenant, run.run_id,
-                                            Json::MakeObject({{"provider", kAdapter},
-                                                              {"namespace", started.namespace_name},
-                                                              {"workflowId", started.workflow_id},
-                                                              {"runId", run.run_id},
-                                                              {"providerRunId", started.run_id},
-                                                              {"taskQueue", start.task_queue}})));
+  LOCKSTEP_ASSIGN(run.provider_run_id, provider_->Start(start));
+  Json reference = Json::MakeObject({{"provider", adapter}, {"workflowId", run.workflow_id}, {"runId", run.run_id},
+                                     {"providerRunId", run.provider_run_id}, {"taskQueue", start.task_queue}});
+  if (!provider_->namespace_name().empty()) reference.Set("namespace", provider_->namespace_name());
+  LOCKSTEP_TRY(home_.store->SaveProviderRef(tenant, run.run_id, reference));
   return run;
 }
 
@@ -116,7 +147,7 @@ Status RunService::Bootstrap(const StartedRun& run, const Json& report, const st
   std::vector<state::EventWrite> events;
   events.push_back(RunEvent("RunQueued", run,
                             Json::MakeObject({{"planRef", std::move(reference)},
-                                              {"targetAdapter", kAdapter},
+                                              {"targetAdapter", provider_->adapter()},
                                               {"admission", Json::MakeObject({{"mode", "DIRECT"}})},
                                               {"approvalRequired", approval_required},
                                               {"validation", Json::MakeObject({{"status", report.GetString("status")},
@@ -135,7 +166,7 @@ Status RunService::Bootstrap(const StartedRun& run, const Json& report, const st
   metadata.plan_id = run.plan_ref.GetString("planId");
   metadata.plan_version = run.plan_ref.GetString("planVersion");
   metadata.plan_sha256 = run.plan_ref.GetString("sha256");
-  metadata.provider = kAdapter;
+  metadata.provider = provider_->adapter();
   LOCKSTEP_TRY(home_.store->BootstrapRun(state::TenantScope(scope_.tenant_id), metadata, events));
   return {};
 }
@@ -180,8 +211,8 @@ Status RunService::Signal(const SignalRequest& request) {
   }
   body.Set("signalId", signal_id);
   body.Set("decisionSeq", decision_seq);
-  LOCKSTEP_TRY(client_->Signal(request.run_id, {}, name, workflow::JsonPayloads(body), signal_id));
-  if (request.type == "CANCEL") LOCKSTEP_TRY(client_->RequestCancel(request.run_id, {}, request.payload.GetString("reason"), signal_id));
+  LOCKSTEP_TRY(provider_->Signal(request.run_id, name, body, signal_id));
+  if (request.type == "CANCEL") LOCKSTEP_TRY(provider_->RequestCancel(request.run_id, request.payload.GetString("reason"), signal_id));
   return {};
 }
 

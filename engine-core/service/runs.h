@@ -1,11 +1,13 @@
-// Starting and steering runs on Temporal: admission of a plan, the bootstrap of the run's log, the start of the interpreter
+// Starting and steering runs on a provider (Temporal, or the embedded engine): admission of a plan, the bootstrap of the run's log, the start of the interpreter
 // workflow, and control signals with their decision record (spec 03 sections 3.2 and 6, spec 04 section 1.1).
 // Thread-safe as far as store and client are.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine-core/base/clock.h"
@@ -59,9 +61,32 @@ struct SignalRequest {
 std::vector<std::string> QueuesOf(const RunScope& scope);
 std::string ControlQueue(const RunScope& scope);
 
+// What a provider does for a run (the provider port of spec 03 section 4, as far as it is built).
+struct ProviderStart {
+  std::string workflow_id;
+  std::string workflow_type;
+  std::string task_queue;
+  Json input;
+  std::vector<std::pair<std::string, std::string>> search_attributes;
+};
+class IRunProvider {
+ public:
+  virtual ~IRunProvider() = default;
+  virtual std::string adapter() const = 0;         // `temporal`, `mock`: as stored records say
+  virtual std::string namespace_name() const = 0;  // empty: it has none
+  // The provider's own id of the first execution.
+  virtual Result<std::string> Start(const ProviderStart& start) = 0;
+  virtual Status Signal(const std::string& run_id, const std::string& name, const Json& body, const std::string& request_id) = 0;
+  virtual Status RequestCancel(const std::string& run_id, const std::string& reason, const std::string& request_id) = 0;
+};
+// `client` must outlive it.
+std::unique_ptr<IRunProvider> MakeTemporalProvider(provider::Client* client);
+
 class RunService {
  public:
   RunService(EngineHome home, provider::Client* client, RunScope scope);
+  // `provider` must outlive the service.
+  RunService(EngineHome home, IRunProvider* provider, RunScope scope);
 
   // Errors: those of admission (spec 01 section 11), RUN_ALREADY_EXISTS, ADAPTER_*.
   Result<StartedRun> Start(const StartRunRequest& request);
@@ -74,7 +99,8 @@ class RunService {
   Result<int64_t> RecordDecision(const SignalRequest& request, const std::string& signal_id);
 
   EngineHome home_;
-  provider::Client* client_;
+  std::unique_ptr<IRunProvider> own_;
+  IRunProvider* provider_;
   RunScope scope_;
 };
 

@@ -4,6 +4,7 @@
 #include <temporal/api/enums/v1/event_type.pb.h>
 #include <temporal/api/history/v1/message.pb.h>
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 #include <thread>
@@ -14,11 +15,13 @@
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/providers/temporal/client.h"
 #include "engine-core/providers/temporal/dev_server.h"
+#include "engine-core/service/embedded_runs.h"
 #include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
 #include "replay/history/writer.h"
 #include "replay/record/child_worker.h"
 #include "replay/record/record.h"
+#include "replay/record/script_player.h"
 #include "replay/session/batch.h"
 
 namespace lockstep::replay {
@@ -26,6 +29,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
+using temporal::api::history::v1::History;
+// The executions of one run, each continued by the next.
+using Chain = std::vector<std::unique_ptr<History>>;
 
 constexpr int64_t kPollMs = 20;
 constexpr int64_t kConditionTimeoutMs = 120'000;
@@ -34,6 +40,12 @@ constexpr uint64_t kMaxArtifactBytes = 64ull << 20;
 // Keyword search attributes of spec 04 section 9.
 const std::vector<std::string> kSearchAttributes = {"tenantId", "projectId",   "environmentId", "regulatoryTier",
                                                     "planId",   "planVersion", "interpreterVersion", "runStatus"};
+
+std::vector<const History*> Pointers(const Chain& chain) {
+  std::vector<const History*> pointers;
+  for (const auto& history : chain) pointers.push_back(history.get());
+  return pointers;
+}
 
 }  // namespace
 
@@ -48,6 +60,7 @@ class Recorder::Impl {
       options_.home = scratch_->path() / "home";
     }
     LOCKSTEP_ASSIGN(home_, service::OpenHome(options_.home));
+    if (options_.embedded) return {};
     connection_.address = options_.temporal_address;
     connection_.namespace_name = options_.namespace_name;
     if (options_.temporal_address.empty()) LOCKSTEP_TRY(StartServer());
@@ -67,16 +80,11 @@ class Recorder::Impl {
     if (std::string copy = plan; ScrubSecrets(&copy) > 0) {
       return Fail("PLAN_INLINE_SECRET", "the plan holds what looks like a credential: expected secretRefs; nothing was recorded");
     }
+    if (options_.embedded) return RecordEmbedded(plan, script, directory, replace);
     // A worker with faults is for this run alone.
     if (!script.worker_faults.empty() || script.worker_delayed) worker_->Stop();
     if (!script.worker_delayed) LOCKSTEP_TRY(StartWorker(script.worker_faults));
-    service::StartRunRequest request;
-    request.plan = plan;
-    request.params = script.params;
-    request.allow_test_kinds = options_.test_kinds;
-    request.search_attributes = server_ != nullptr;
-    request.claimed_sha256 = script.claimed_sha256;
-    LOCKSTEP_ASSIGN(request.policy, PolicyOf(script));
+    LOCKSTEP_ASSIGN(const service::StartRunRequest request, RequestOf(plan, script));
     LOCKSTEP_ASSIGN(const service::StartedRun run, runs_->Start(request));
     Say("run " + run.run_id + ": " + std::to_string(run.step_count) + " steps");
     for (const ScriptStep& step : script.steps) LOCKSTEP_TRY(Play(step, run));
@@ -164,12 +172,57 @@ class Recorder::Impl {
     return worker_->Start(extra);
   }
 
+  Result<service::StartRunRequest> RequestOf(const std::string& plan, const RunScript& script) const {
+    service::StartRunRequest request;
+    request.plan = plan;
+    request.params = script.params;
+    request.allow_test_kinds = options_.test_kinds;
+    request.search_attributes = server_ != nullptr || options_.embedded;
+    request.claimed_sha256 = script.claimed_sha256;
+    LOCKSTEP_ASSIGN(request.policy, PolicyOf(script));
+    return request;
+  }
+
+  Result<RecordedRun> RecordEmbedded(const std::string& plan, const RunScript& script, const fs::path& directory, bool replace) {
+    LOCKSTEP_TRY(CheckEmbeddable(script));
+    LOCKSTEP_ASSIGN(const auto run, service::EmbeddedRun::Open({options_.home, options_.scope, options_.worker_config, options_.test_kinds,
+                                                                options_.version_pins, [this](const std::string& line) { Say(line); }}));
+    LOCKSTEP_ASSIGN(const service::StartRunRequest request, RequestOf(plan, script));
+    LOCKSTEP_ASSIGN(const service::StartedRun started, run->Start(request));
+    Say("run " + started.run_id + ": " + std::to_string(started.step_count) + " steps");
+    ScriptPort port;
+    port.count = [&](const std::string& event, const std::string& step_id) -> Result<int64_t> {
+      LOCKSTEP_ASSIGN(const auto events, Events(started.run_id));
+      return std::count_if(events.begin(), events.end(), [&](const state::EventRecord& record) {
+        return record.event_type == event && (step_id.empty() || record.step_id == step_id);
+      });
+    };
+    port.signal = [&](const ScriptStep& step) {
+      Say("signal " + step.signal);
+      return run->Signal({.run_id = started.run_id, .type = step.signal, .payload = step.payload, .reason = step.reason});
+    };
+    port.cancel_native = [&] { return run->RequestCancel("recorded script"); };
+    ScriptPlayer player(script, std::move(port), &SystemClock());
+    const auto deadline = Clock::now() + std::chrono::milliseconds(options_.run_timeout_ms);
+    static const std::atomic<bool> kNever = false;
+    LOCKSTEP_ASSIGN(const bool ended, run->Run(options_.interrupt != nullptr ? *options_.interrupt : kNever, [&]() -> Status {
+      if (Clock::now() > deadline) {
+        return Fail("RUN_TIMEOUT_WAITING", "run " + started.run_id + " has not ended within " + std::to_string(options_.run_timeout_ms / 1000) +
+                                               " s" + (run->trouble().empty() ? "" : "; its workflow task fails: " + run->trouble()));
+      }
+      return player.Poll();
+    }));
+    if (!ended) return InterruptedError();
+    LOCKSTEP_ASSIGN(replay::Record record, Assemble(started, plan, script, "mock", run->histories()));
+    return Write(std::move(record), directory, replace);
+  }
+
   Result<interpreter::Policy> PolicyOf(const RunScript& script) const {
     // One reader for the policy's JSON: the interpreter's own.
     Json input = interpreter::ToJson(interpreter::RunInput{Json::MakeObject(), {"t", "p", "e", "r", "temporal", Json()}, {}, {}, std::nullopt});
     if (script.policy.is_object()) MergePatch(input.Find("policy"), script.policy);
     LOCKSTEP_ASSIGN(interpreter::RunInput parsed, interpreter::ParseRunInput(input));
-    parsed.policy.status_attribute = server_ != nullptr;
+    parsed.policy.status_attribute = server_ != nullptr || options_.embedded;
     return parsed.policy;
   }
 
@@ -262,37 +315,56 @@ class Recorder::Impl {
   }
 
   // Every execution of the chain, in order.
-  Status CollectHistories(const service::StartedRun& run, replay::Record* record, Json* files) const {
+  Result<Chain> FetchChain(const service::StartedRun& run) const {
+    Chain chain;
     std::string next = run.provider_run_id;
     while (!next.empty()) {
-      LOCKSTEP_ASSIGN(const auto loaded, client_->GetHistory(run.workflow_id, next));
-      // The binary form holds payloads in plain, so credentials inside them show.
-      if (std::string bytes = history::WriteBinary(*loaded); ScrubSecrets(&bytes) > 0) {
-        return Fail("RECORD_SECRET_FOUND", "a payload of the history holds what looks like a credential; nothing was recorded");
-      }
-      record->histories.push_back(history::WriteJson(*loaded));
-      files->Push(HistoryFileName(record->histories.size()));
+      LOCKSTEP_ASSIGN(auto loaded, client_->GetHistory(run.workflow_id, next));
       const auto& last = loaded->events(loaded->events_size() - 1);
       next = last.has_workflow_execution_continued_as_new_event_attributes()
                  ? last.workflow_execution_continued_as_new_event_attributes().new_execution_run_id()
                  : std::string();
+      chain.push_back(std::move(loaded));
+    }
+    return chain;
+  }
+
+  Status CollectHistories(const service::StartedRun& run, replay::Record* record, Json* files) const {
+    LOCKSTEP_ASSIGN(const Chain chain, FetchChain(run));
+    return KeepHistories(Pointers(chain), record, files);
+  }
+
+  static Status KeepHistories(const std::vector<const History*>& histories, replay::Record* record, Json* files) {
+    for (const History* history : histories) {
+      // The binary form holds payloads in plain, so credentials inside them show.
+      if (std::string bytes = history::WriteBinary(*history); ScrubSecrets(&bytes) > 0) {
+        return Fail("RECORD_SECRET_FOUND", "a payload of the history holds what looks like a credential; nothing was recorded");
+      }
+      record->histories.push_back(history::WriteJson(*history));
+      files->Push(HistoryFileName(record->histories.size()));
     }
     return {};
   }
 
   Result<replay::Record> Collect(const service::StartedRun& run, const std::string& plan, const RunScript& script) const {
+    LOCKSTEP_ASSIGN(const Chain chain, FetchChain(run));
+    return Assemble(run, plan, script, "temporal", Pointers(chain));
+  }
+
+  Result<replay::Record> Assemble(const service::StartedRun& run, const std::string& plan, const RunScript& script, const std::string& adapter,
+                                  const std::vector<const History*>& histories) const {
     replay::Record record;
     record.plan = plan;
     record.input = run.input;
     Json files = Json::MakeArray();
-    LOCKSTEP_TRY(CollectHistories(run, &record, &files));
+    LOCKSTEP_TRY(KeepHistories(histories, &record, &files));
     LOCKSTEP_ASSIGN(record.events, Events(run.run_id));
     LOCKSTEP_TRY(CollectArtifacts(&record));
     record.manifest = Json::MakeObject({{"formatVersion", kRecordFormatVersion},
                                         {"tool", "lockstep"},
                                         {"toolVersion", LOCKSTEP_VERSION},
                                         {"buildId", LOCKSTEP_VERSION},
-                                        {"adapter", "temporal"},
+                                        {"adapter", adapter},
                                         {"planSha256", Sha256Hex(plan)},
                                         {"inputSha256", Sha256Hex(CanonicalJson(run.input))},
                                         {"planId", run.plan_ref.GetString("planId")},

@@ -1,4 +1,5 @@
-// Runs plans, and workflows of a user's library, on a real Temporal server and keeps what happened as record directories (`lockstep record`, spec 00 section 3).
+// Runs plans, and workflows of a user's library, on a real Temporal server, plans also in this process, and keeps what happened as
+// record directories (`lockstep record`, spec 00 section 3).
 // Every record is replayed before it is written: a run that this very build cannot replay is an error, not a record.
 // Errors: those of starting a run, SCRIPT_TIMEOUT, RUN_TIMEOUT_WAITING, RECORD_NOT_REPRODUCIBLE, RECORD_EXISTS, DEV_SERVER_*,
 // WORKER_FAILED, INTERRUPTED.
@@ -27,6 +28,7 @@ namespace lockstep::replay {
 
 struct RecorderOptions {
   std::filesystem::path program;      // the `lockstep` binary that runs the worker
+  bool embedded = false;              // run in this process: no server, no worker
   std::string temporal_address;       // empty: start a development server
   std::string namespace_name = "default";
   std::filesystem::path venv;         // where to look for the development server

@@ -22,7 +22,7 @@ Engine::~Engine() = default;
 
 Status Engine::Start(ExecutionStart start) {
   LOCKSTEP_CHECK(chain_.empty(), "an engine drives one run");
-  chain_.push_back(std::make_unique<ServerRun>(std::move(start), options_.ids, world_->Now()));
+  chain_.push_back(std::make_unique<ServerRun>(std::move(start), Ids(), world_->Now()));
   dirty_ = true;
   return Save();
 }
@@ -32,7 +32,7 @@ Status Engine::Resume(const std::string& workflow_id) {
   LOCKSTEP_ASSIGN(auto stored, store_->LoadRun(workflow_id));
   if (stored.empty()) return Fail("EMBEDDED_RUN_UNKNOWN", "no embedded run " + workflow_id + " in " + store_->name());
   for (StoredExecution& execution : stored) {
-    LOCKSTEP_ASSIGN(ServerRun run, ServerRun::Load(std::move(execution.history), execution.state, options_.ids));
+    LOCKSTEP_ASSIGN(ServerRun run, ServerRun::Load(std::move(execution.history), execution.state, Ids()));
     chain_.push_back(std::make_unique<ServerRun>(std::move(run)));
   }
   if (run().closed()) return {};
@@ -131,6 +131,7 @@ Status Engine::RunTask() {
   const auto pump = [&] {
     if (problem) problem = Pump();
   };
+  if (!worker_.cached()) introduced_ = false;  // a worker that takes up a run says who it is
   run().StartTask(world_->Now(), options_.identity);
   dirty_ = true;
   world_->TaskStarted();
@@ -163,13 +164,11 @@ Status Engine::RunTask() {
     if (const auto refusal = run().CompleteTask(world_->Now(), std::move(answer))) {
       ++failed_tasks_;
       worker_.Evict();
-      introduced_ = false;
       break;
     }
     if (!heartbeat || closed()) break;
     run().StartTask(world_->Now(), options_.identity);
   }
-  if (!worker_.cached()) introduced_ = false;
   TellWorld();
   if (on_task) on_task(run());
   FollowRotation();
@@ -181,8 +180,7 @@ void Engine::FollowRotation() {
   auto next = run().TakeNext();
   if (!next) return;
   worker_.Evict();
-  introduced_ = false;
-  chain_.push_back(std::make_unique<ServerRun>(std::move(*next), options_.ids, world_->Now()));
+  chain_.push_back(std::make_unique<ServerRun>(std::move(*next), Ids(), world_->Now()));
 }
 
 // --- the loop ------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ namespace lockstep::embedded {
 
 struct EngineOptions {
   WorkerOptions worker;
-  IIdGenerator* ids = nullptr;  // required
+  IIdGenerator* ids = nullptr;      // required: request ids, and run ids unless there are others for them
+  IIdGenerator* run_ids = nullptr;  // of the executions that a rotation starts
   std::string identity = "embedded";
   std::string sticky_queue;  // empty: tasks are not sticky
   bool evict_after_every_task = false;
@@ -74,6 +75,7 @@ class Engine {
 
  private:
   void FollowRotation();
+  RunIds Ids() const { return {options_.ids, options_.run_ids != nullptr ? options_.run_ids : options_.ids}; }
   void TellWorld();
 
   EngineOptions options_;

@@ -150,11 +150,11 @@ struct ServerRun::Due {
   TimeoutType type = TIMEOUT_TYPE_UNSPECIFIED;
 };
 
-ServerRun::ServerRun(IIdGenerator* ids) : ids_(ids) {}
+ServerRun::ServerRun(RunIds ids) : ids_(ids) {}
 ServerRun::~ServerRun() = default;
 ServerRun::ServerRun(ServerRun&&) noexcept = default;
 
-ServerRun::ServerRun(ExecutionStart start, IIdGenerator* ids, UnixMillis now) : ids_(ids), start_(std::move(start)), started_at_(now) {
+ServerRun::ServerRun(ExecutionStart start, RunIds ids, UnixMillis now) : ids_(ids), start_(std::move(start)), started_at_(now) {
   HistoryEvent* event = Append(EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, now);
   auto* attributes = event->mutable_workflow_execution_started_event_attributes();
   attributes->mutable_workflow_type()->set_name(start_.workflow_type);
@@ -288,7 +288,7 @@ void ServerRun::StartTask(UnixMillis now, std::string_view identity) {
   task_.suggest = size_bytes_ >= kSuggestBytes || history_.events_size() >= kSuggestEvents;
   task_.started_at = now;
   task_.identity = identity;
-  task_.request_id = ids_->NewUuid();
+  task_.request_id = ids_.requests->NewUuid();
   if (transient() && task_.scheduled_id != history_.events_size() + 1) {
     // Something came since it was scheduled: it is a task like any other again.
     task_.attempt = 1;
@@ -636,7 +636,7 @@ void ServerRun::ApplyContinue(Command* command, int64_t completed_id, UnixMillis
   ExecutionStart next;
   next.workflow_id = start_.workflow_id;
   next.execution = start_.execution + 1;
-  next.run_id = ids_->NewUuid();
+  next.run_id = ids_.runs->NewUuid();
   next.workflow_type = from->workflow_type().name().empty() ? start_.workflow_type : from->workflow_type().name();
   next.task_queue = from->task_queue().name().empty() ? start_.task_queue : from->task_queue().name();
   next.input = from->input();
@@ -729,7 +729,7 @@ ActivityAttempt ServerRun::Begin(Activity* activity, UnixMillis now, std::string
   activity->started_at = now;
   activity->last_beat_at = now;
   activity->identity = identity;
-  activity->request_id = ids_->NewUuid();
+  activity->request_id = ids_.requests->NewUuid();
   ActivityAttempt attempt;
   attempt.token = {start_.execution, activity->scheduled_id, activity->attempt};
   attempt.activity_id = activity->id;
@@ -1051,7 +1051,7 @@ Json ServerRun::SaveState() const {
                            {"firstCompletedId", first_completed_id_}});
 }
 
-Result<ServerRun> ServerRun::Load(History history, const Json& state, IIdGenerator* ids) {
+Result<ServerRun> ServerRun::Load(History history, const Json& state, RunIds ids) {
   const auto corrupt = [](const std::string& what) { return Fail("EMBEDDED_STATE_CORRUPT", "stored execution: " + what); };
   if (history.events_size() == 0 || !history.events(0).has_workflow_execution_started_event_attributes()) {
     return corrupt("expected a history that begins with the start of the workflow");

@@ -100,16 +100,21 @@ struct Refusal {
   std::string message;
 };
 
+// Where ids come from; both must outlive the run.
+struct RunIds {
+  IIdGenerator* requests;
+  IIdGenerator* runs;
+};
+
 class ServerRun {
  public:
-  // `ids` gives request and run ids and must outlive the run.
-  ServerRun(ExecutionStart start, IIdGenerator* ids, UnixMillis now);
+  ServerRun(ExecutionStart start, RunIds ids, UnixMillis now);
   ~ServerRun();
   ServerRun(ServerRun&&) noexcept;
 
   // What the history does not tell, and back. Error: EMBEDDED_STATE_CORRUPT.
   Json SaveState() const;
-  static Result<ServerRun> Load(History history, const Json& state, IIdGenerator* ids);
+  static Result<ServerRun> Load(History history, const Json& state, RunIds ids);
 
   // --- workflow tasks
   bool task_scheduled() const { return task_.scheduled_id != 0 && task_.started_at == 0; }
@@ -213,7 +218,7 @@ class ServerRun {
   };
   struct Due;
 
-  ServerRun(IIdGenerator* ids);
+  explicit ServerRun(RunIds ids);
   HistoryEvent* Append(int type, UnixMillis now);
   HistoryEvent* AppendForCode(int type, UnixMillis now);  // buffered while a task is open
   void FlushBuffered();
@@ -242,7 +247,7 @@ class ServerRun {
   temporal::api::enums::v1::RetryState Retry(Activity* activity, const Failure& failure, UnixMillis now, bool final);
   std::optional<Due> FirstDue() const;
 
-  IIdGenerator* ids_;
+  RunIds ids_;
   ExecutionStart start_;
   UnixMillis started_at_ = 0;
   UnixMillis first_task_at_ = 0;  // of a back-off that still runs; 0: none

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <limits>
 
 #include "engine-core/workflow/payload.h"
@@ -72,33 +71,10 @@ void Heartbeats::Loop() {
   }
 }
 
-void CancelFlag::Set() {
-  std::lock_guard lock(mutex_);
-  set_ = true;
-  changed_.notify_all();
-}
-
-bool CancelFlag::get() const {
-  std::lock_guard lock(mutex_);
-  return set_;
-}
-
-bool CancelFlag::WaitFor(int64_t timeout_ms) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(timeout_ms, 0)), [this] { return set_; });
-}
-
 Result<Json> RunActivityFunction(const activity::ActivityFunction& function, activity::ActivityContext& context,
                                  const Payloads& input) {
   LOCKSTEP_ASSIGN(const auto arguments, workflow::ReadJson(input));
-  try {
-    return function(context, arguments);
-  } catch (const std::exception& problem) {
-    return Fail("TRANSIENT_STEP_ERROR", "activity " + context.info().activity_type + " threw: " + problem.what(), true);
-  } catch (...) {
-    return Fail("TRANSIENT_STEP_ERROR",
-                "activity " + context.info().activity_type + " threw something that is no exception", true);
-  }
+  return activity::Invoke(function, context, arguments);
 }
 
 Result<Payloads> EncodeResult(const Json& value, std::string_view activity_type) {
@@ -107,17 +83,6 @@ Result<Payloads> EncodeResult(const Json& value, std::string_view activity_type)
   return Fail("PAYLOAD_TOO_LARGE", "result of activity " + std::string(activity_type) +
                                        ": expected at most 2097152 bytes, found " +
                                        std::to_string(payloads.ByteSizeLong()));
-}
-
-Error UnknownActivityType(const activity::ActivityRegistry* registry, std::string_view type) {
-  std::string known;
-  for (const std::string& name : registry == nullptr ? std::vector<std::string>() : registry->Types()) {
-    known += (known.empty() ? "" : ", ") + name;
-  }
-  return Error(
-      "WORKER_UNAVAILABLE",
-      "activity type " + std::string(type) + " is unknown to this worker; known: " + (known.empty() ? "none" : known),
-      true);
 }
 
 // One attempt: what the activity sees, and what the heartbeats carry.
@@ -283,7 +248,7 @@ void ActivityTasks::Handle(const ActivityTask& task, const std::string& task_que
   const activity::ActivityFunction* function =
       core_.options.activities == nullptr ? nullptr : core_.options.activities->Find(task.activity_type().name());
   if (function == nullptr) {
-    Fail(task, UnknownActivityType(core_.options.activities, task.activity_type().name()));
+    Fail(task, activity::UnknownType(core_.options.activities, task.activity_type().name()));
     return;
   }
   Run run(core_, heartbeats_, task, task_queue);

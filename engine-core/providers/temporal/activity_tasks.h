@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine-core/activity/activity.h"
+#include "engine-core/activity/invoke.h"
 #include "engine-core/providers/temporal/worker_core.h"
 
 namespace lockstep::provider {
@@ -49,26 +50,13 @@ class Heartbeats {
   std::vector<std::thread> threads_;
 };
 
-// Cancellation that a thread can wait for.
-class CancelFlag {
- public:
-  void Set();
-  bool get() const;
-  bool WaitFor(int64_t timeout_ms);
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  bool set_ = false;
-};
+using activity::CancelFlag;
 
 // Calls the function and turns what it throws into an error; used for local activities, too.
 Result<Json> RunActivityFunction(const activity::ActivityFunction& function, activity::ActivityContext& context,
                                  const Payloads& input);
 // The result as payloads; PAYLOAD_TOO_LARGE above 2 MB.
 Result<Payloads> EncodeResult(const Json& value, std::string_view activity_type);
-// Retryable, names the known types.
-Error UnknownActivityType(const activity::ActivityRegistry* registry, std::string_view type);
 
 using ActivityTask = service::PollActivityTaskQueueResponse;
 

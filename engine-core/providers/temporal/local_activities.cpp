@@ -199,7 +199,7 @@ std::optional<LocalActivityOutcome> LocalActivities::Advance(Run& run, SteadyClo
     return std::nullopt;
   }
   if (core_.options.activities == nullptr || core_.options.activities->Find(run.request.activity_type) == nullptr) {
-    const Error error = UnknownActivityType(core_.options.activities, run.request.activity_type);
+    const Error error = activity::UnknownType(core_.options.activities, run.request.activity_type);
     return Failed(run, MakeFailure(error), error.code, error.retryable);
   }
   if (auto result = run.current->TakeResult()) return Finish(run, std::move(*result));
