@@ -5,6 +5,9 @@ if(LOCKSTEP_ROOMS OR LOCKSTEP_SANITIZE OR NOT TARGET lockstep OR NOT TARGET lock
 endif()
 include(GNUInstallDirs)
 set_target_properties(lockstep lockstep-tidy PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/lockstep")
+# The older kind of run path also holds for the libraries of libraries that the tarball brings.
+target_link_options(lockstep PRIVATE LINKER:--disable-new-dtags)
+target_link_options(lockstep-tidy PRIVATE LINKER:--disable-new-dtags)
 install(TARGETS lockstep lockstep-tidy RUNTIME DESTINATION bin COMPONENT programs)
 install(TARGETS lockstep_tidy_module LIBRARY DESTINATION lib/lockstep COMPONENT programs)
 install(DIRECTORY hooks DESTINATION share/lockstep USE_SOURCE_PERMISSIONS COMPONENT programs)
