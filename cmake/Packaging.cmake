@@ -24,6 +24,13 @@ install(CODE [[
   endif()
   foreach(library ${libraries})
     file(INSTALL "${library}" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/lockstep" FOLLOW_SYMLINK_CHAIN)
+  endforeach()
+  # A library with a run path of its own (LLVM) would not look in the folder beside the programs.
+  file(GLOB installed "${CMAKE_INSTALL_PREFIX}/lib/lockstep/*.so*")
+  foreach(library ${installed})
+    if(NOT IS_SYMLINK "${library}")
+      file(RPATH_REMOVE FILE "${library}")
+    endif()
   endforeach()]] COMPONENT libraries EXCLUDE_FROM_ALL)
 
 # What is packed is what was built; packing builds nothing.
