@@ -5,7 +5,7 @@ BUILD := build
 .PHONY: help bootstrap configure build verify test sanitize bench bench-diagnosis lint docs clean setup-hooks fixtures
 
 help:
-	@echo "make verify     install what is missing, build, replay every history under fixtures/histories"
+	@echo "make verify     install what is missing, build, replay every history under fixtures/histories, lint its plans, write a report"
 	@echo "make test       every test: unit, property, end to end, sanitizers, fuzz targets"
 	@echo "make build      the programs, in build/bin"
 	@echo "make bench      benchmarks"
@@ -25,6 +25,11 @@ build: configure
 
 verify: build
 	@$(BUILD)/bin/lockstep replay fixtures/histories
+	@$(BUILD)/bin/lockstep lint fixtures/plans
+	@$(BUILD)/bin/lockstep replay fixtures/histories --format json --out $(BUILD)/replay.json
+	@$(BUILD)/bin/lockstep lint fixtures/plans --format json --out $(BUILD)/lint.json
+	@$(BUILD)/bin/lockstep report $(BUILD)/replay.json $(BUILD)/lint.json --format html --out $(BUILD)/report.html
+	@echo "report: $(CURDIR)/$(BUILD)/report.html"
 
 test: configure
 	@tools/run-tests

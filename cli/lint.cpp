@@ -1,4 +1,6 @@
 // `lockstep lint`: C++ and plan JSON in one run.
+#include "reports/gather/lint.h"
+
 #include <unistd.h>
 
 #include <cstdio>
@@ -6,7 +8,6 @@
 #include <memory>
 
 #include "cli/command.h"
-#include "reports/gather/lint.h"
 #include "reports/gather/programs.h"
 #include "reports/render/render.h"
 
@@ -61,7 +62,8 @@ int PassThrough(std::vector<std::string> argv) {
 int RunLint(Options options, const std::vector<std::string>& extras) {
   WatchSignals();
   const std::string tidy = TidyProgram();
-  if (options.list_rules) return PassThrough({tidy, "--list-rules", "--format", options.output.json() ? "json" : "text"});
+  if (options.list_rules)
+    return PassThrough({tidy, "--list-rules", "--format", options.output.json() ? "json" : "text"});
   if (!options.explain.empty()) return PassThrough({tidy, "--explain", options.explain});
   reports::LintRequest& request = options.request;
   request.tidy_program = tidy;
@@ -72,7 +74,8 @@ int RunLint(Options options, const std::vector<std::string>& extras) {
     if (!request.build_directory.empty()) argv.insert(argv.end(), {"-p", request.build_directory});
     argv.insert(argv.end(), request.tidy_arguments.begin(), request.tidy_arguments.end());
     if (options.fix_dry_run) argv.push_back("--fix-dry-run");
-    if (!options.write_command_baseline.empty()) argv.insert(argv.end(), {"--write-command-baseline", options.write_command_baseline});
+    if (!options.write_command_baseline.empty())
+      argv.insert(argv.end(), {"--write-command-baseline", options.write_command_baseline});
     argv.insert(argv.end(), request.paths.begin(), request.paths.end());
     return PassThrough(argv);
   }
@@ -84,15 +87,20 @@ int RunLint(Options options, const std::vector<std::string>& extras) {
   render.base = std::filesystem::current_path().string();
   render.tool_version = LOCKSTEP_VERSION;
   const bool over_budget = options.max_warnings >= 0 && result.summary().warnings() > options.max_warnings;
-  int code = !request.write_baseline.empty() ? kExitOk : over_budget ? kExitDiverged : reports::ExitCodeFor(result.verdict());
+  int code = !request.write_baseline.empty() ? kExitOk
+             : over_budget                   ? kExitDiverged
+                                             : reports::ExitCodeFor(result.verdict());
   if (outcome->tidy_failure != 0) {
     code = outcome->tidy_failure;
     std::fprintf(stderr, "lockstep: %s\n", result.problems(0).message().c_str());
   }
   for (const auto& problem : result.problems()) {
-    if (problem.fatal() && problem.code() != "LINT_FAILED") std::fprintf(stderr, "lockstep: %s: %s\n", problem.code().c_str(), problem.message().c_str());
+    if (problem.fatal() && problem.code() != "LINT_FAILED")
+      std::fprintf(stderr, "lockstep: %s: %s\n", problem.code().c_str(), problem.message().c_str());
   }
-  if (over_budget) std::fprintf(stderr, "lockstep: WARNINGS_OVER_BUDGET: expected at most %lld warnings, found %d\n", static_cast<long long>(options.max_warnings), result.summary().warnings());
+  if (over_budget)
+    std::fprintf(stderr, "lockstep: WARNINGS_OVER_BUDGET: expected at most %lld warnings, found %d\n",
+                 static_cast<long long>(options.max_warnings), result.summary().warnings());
   return options.output.Write(reports::Render({result}, *reports::FormatFromName(options.output.format), render), code);
 }
 
@@ -102,37 +110,48 @@ void AddLint(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("lint", "Find non-deterministic C++ and plans before they run");
   reports::LintRequest& request = options->request;
-  command->add_option("PATH", request.paths, "Files or folders with C++ or plans (default: the whole program, and plans below this folder)");
-  command->add_option("-p,--build", request.build_directory, "Folder that holds compile_commands.json (default: build, when it has one)");
-  command->add_option("--changed-since", request.changed_since, "Only findings that changes since this git revision can have caused");
+  command->add_option("PATH", request.paths,
+                      "Files or folders with C++ or plans (default: the whole program, and plans below this folder)");
+  command->add_option("-p,--build", request.build_directory,
+                      "Folder that holds compile_commands.json (default: build, when it has one)");
+  command->add_option("--changed-since", request.changed_since,
+                      "Only findings that changes since this git revision can have caused");
   command->add_option("--baseline", request.baseline, "Do not report what this file lists");
   command->add_option("--write-baseline", request.write_baseline, "Write the findings of this run as a baseline");
   command->add_flag("!--no-plans", request.plans, "C++ only");
   command->add_flag("--fix", options->fix, "Apply the fixes that go with findings (C++)");
   command->add_flag("--fix-dry-run", options->fix_dry_run, "Print the fixes as a diff instead");
-  command->add_option("--max-warnings", options->max_warnings, "More warnings than this block as well")->check(CLI::Range(int64_t{0}, INT64_MAX, "COUNT"));
-  command->add_option("--config", request.config, "A configuration file that applies everywhere, after the .lockstep.yaml files");
+  command->add_option("--max-warnings", options->max_warnings, "More warnings than this block as well")
+      ->check(CLI::Range(int64_t{0}, INT64_MAX, "COUNT"));
+  command->add_option("--config", request.config,
+                      "A configuration file that applies everywhere, after the .lockstep.yaml files");
   command->add_option("--sql-dialect", request.dialect, "Dialect of SQL in plans whose connection does not tell")
-      ->check(CLI::IsMember({"generic", "postgres", "mysql", "sqlite", "tsql", "oracle", "snowflake", "bigquery", "duckdb", "clickhouse", "spark", "trino"}));
-  command->add_option("--roots", options->roots, "Qualified names or patterns of workflow roots beside the marks")->delimiter(',');
-  command->add_option("--deterministic", options->deterministic, "Names or patterns of deterministic engine code")->delimiter(',');
+      ->check(CLI::IsMember({"generic", "postgres", "mysql", "sqlite", "tsql", "oracle", "snowflake", "bigquery",
+                             "duckdb", "clickhouse", "spark", "trino"}));
+  command->add_option("--roots", options->roots, "Qualified names or patterns of workflow roots beside the marks")
+      ->delimiter(',');
+  command->add_option("--deterministic", options->deterministic, "Names or patterns of deterministic engine code")
+      ->delimiter(',');
   command->add_option("--models", options->models, "Further model files (YAML)")->delimiter(',');
   command->add_option("--command-baseline", options->command_baseline, "Stored command skeletons");
-  command->add_option("--write-command-baseline", options->write_command_baseline, "Store the command skeletons of this run");
-  command->add_option("--jobs,-j", options->jobs, "Files analysed at the same time (default: one a core)")->check(CLI::Range(1, 256));
+  command->add_option("--write-command-baseline", options->write_command_baseline,
+                      "Store the command skeletons of this run");
+  command->add_option("--jobs,-j", options->jobs, "Files analysed at the same time (default: one a core)")
+      ->check(CLI::Range(1, 256));
   command->add_option("--cache-dir", options->cache_dir, "Summary cache (default: BUILD/.lockstep-tidy)");
   command->add_flag("--no-cache", options->no_cache, "Neither read nor write the cache");
   command->add_option("--explain", options->explain, "Print the page of a rule");
   command->add_flag("--list-rules", options->list_rules, "List all rules");
   options->output.AddOptions(command, {"text", "json", "sarif", "github"});
   command->allow_extras();
-  command->footer("Options that are not listed go to lockstep-tidy, written as --option=value.\n"
-                  "Exit codes: 0 clean, 1 blocking finding, 2 wrong usage, 3 corrupt input, 4 infrastructure failure.\n"
-                  "Examples:\n"
-                  "  lockstep lint -p build                     # the whole program and every plan\n"
-                  "  lockstep lint plans/ --format github\n"
-                  "  lockstep lint -p build --changed-since origin/main --format sarif --out lint.sarif\n"
-                  "  lockstep lint --explain determinism-plan-current-time");
+  command->footer(
+      "Options that are not listed go to lockstep-tidy, written as --option=value.\n"
+      "Exit codes: 0 clean, 1 blocking finding, 2 wrong usage, 3 corrupt input, 4 infrastructure failure.\n"
+      "Examples:\n"
+      "  lockstep lint -p build                     # the whole program and every plan\n"
+      "  lockstep lint plans/ --format github\n"
+      "  lockstep lint -p build --changed-since origin/main --format sarif --out lint.sarif\n"
+      "  lockstep lint --explain determinism-plan-current-time");
   command->callback([options, command, run] {
     const std::vector<std::string> extras = command->remaining();
     for (const std::string& extra : extras) {

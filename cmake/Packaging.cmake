@@ -5,6 +5,9 @@ if(LOCKSTEP_ROOMS OR LOCKSTEP_SANITIZE OR NOT TARGET lockstep OR NOT TARGET lock
 endif()
 include(GNUInstallDirs)
 set_target_properties(lockstep lockstep-tidy PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/lockstep")
+# The older kind of run path also holds for the libraries of libraries that the tarball brings.
+target_link_options(lockstep PRIVATE LINKER:--disable-new-dtags)
+target_link_options(lockstep-tidy PRIVATE LINKER:--disable-new-dtags)
 install(TARGETS lockstep lockstep-tidy RUNTIME DESTINATION bin COMPONENT programs)
 install(TARGETS lockstep_tidy_module LIBRARY DESTINATION lib/lockstep COMPONENT programs)
 install(DIRECTORY hooks DESTINATION share/lockstep USE_SOURCE_PERMISSIONS COMPONENT programs)
@@ -21,6 +24,13 @@ install(CODE [[
   endif()
   foreach(library ${libraries})
     file(INSTALL "${library}" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/lockstep" FOLLOW_SYMLINK_CHAIN)
+  endforeach()
+  # A library with a run path of its own (LLVM) would not look in the folder beside the programs.
+  file(GLOB installed "${CMAKE_INSTALL_PREFIX}/lib/lockstep/*.so*")
+  foreach(library ${installed})
+    if(NOT IS_SYMLINK "${library}")
+      file(RPATH_REMOVE FILE "${library}")
+    endif()
   endforeach()]] COMPONENT libraries EXCLUDE_FROM_ALL)
 
 # What is packed is what was built; packing builds nothing.

@@ -22,9 +22,11 @@ namespace fs = std::filesystem;
 
 // What a finding means for running workflows: rules on control flow can change commands, the others change data.
 Verdict VerdictOf(std::string_view rule) {
-  constexpr std::string_view kControl[] = {"condition", "timeout-fallback", "undeclared-dependency", "signal-order", "parallelism"};
+  constexpr std::string_view kControl[] = {"condition", "timeout-fallback", "undeclared-dependency", "signal-order",
+                                           "parallelism"};
   if (rule == "missing-bounds") return Verdict::kInert;
-  return std::find(std::begin(kControl), std::end(kControl), rule) != std::end(kControl) ? Verdict::kCommandChanging : Verdict::kPayloadOnly;
+  return std::find(std::begin(kControl), std::end(kControl), rule) != std::end(kControl) ? Verdict::kCommandChanging
+                                                                                         : Verdict::kPayloadOnly;
 }
 
 std::string LineOf(const std::string& text, size_t line) {
@@ -61,18 +63,23 @@ void AddLoaderProblems(const std::string& bytes, const plan::SourceMap& map, Pla
     // Told by the rule that knows better.
     const std::string pointer = plan::PointerFromPath(issue.path);
     const bool told = std::any_of(report->findings.begin(), report->findings.end(), [&](const PlanFinding& finding) {
-      return finding.rule->id == "determinism-plan-undeclared-dependency" && (finding.pointer == pointer || finding.pointer.starts_with(pointer + "/") || pointer.starts_with(finding.pointer));
+      return finding.rule->id == "determinism-plan-undeclared-dependency" &&
+             (finding.pointer == pointer || finding.pointer.starts_with(pointer + "/") ||
+              pointer.starts_with(finding.pointer));
     });
     if (told) continue;
     const plan::SourcePosition at = map.Nearest(pointer);
     report->problems.push_back({report->file, parsed.error().code,
-                                report->file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + issue.path + ": " + issue.code + ": " + issue.message, !of_step});
+                                report->file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " +
+                                    issue.path + ": " + issue.code + ": " + issue.message,
+                                !of_step});
   }
 }
 
 }  // namespace
 
-void PlanHits::Add(std::string_view rule, const std::string& pointer, size_t step, const std::string& what, std::optional<Severity> severity) {
+void PlanHits::Add(std::string_view rule, const std::string& pointer, size_t step, const std::string& what,
+                   std::optional<Severity> severity) {
   const auto [it, fresh] = index_.emplace(std::make_pair(std::string(rule), pointer), hits_.size());
   if (fresh) {
     hits_.push_back({std::string(rule), pointer, step, what, severity});
@@ -82,7 +89,10 @@ void PlanHits::Add(std::string_view rule, const std::string& pointer, size_t ste
   if (hit.what.find(what) == std::string::npos && hit.what.size() < 400) hit.what += ", " + what;
 }
 
-std::string PlanFinding::Message() const { return (step_id.empty() ? std::string() : "step " + step_id + ": ") + what + ": " + rule->why + "; use " + rule->replacement; }
+std::string PlanFinding::Message() const {
+  return (step_id.empty() ? std::string() : "step " + step_id + ": ") + what + ": " + rule->why + "; use " +
+         rule->replacement;
+}
 
 PlanReport LintPlan(const std::string& file, const std::string& bytes, const PlanLintOptions& options) {
   PlanReport report;
@@ -93,14 +103,18 @@ PlanReport LintPlan(const std::string& file, const std::string& bytes, const Pla
     return report;
   }
   if (!LooksLikePlan(*document)) {
-    report.problems.push_back({file, "INVALID_PLAN_SCHEMA", file + ": $: expected a plan (an object with metadata and steps), found " + std::string(document->KindName()), true});
+    report.problems.push_back(
+        {file, "INVALID_PLAN_SCHEMA",
+         file + ": $: expected a plan (an object with metadata and steps), found " + std::string(document->KindName()),
+         true});
     return report;
   }
   const auto map = plan::SourceMap::Build(bytes);
   LOCKSTEP_CHECK(map.has_value(), "a document that was parsed has positions");
   const PlanView view = ViewPlan(*document, options.dialect);
   report.plan_id = view.plan_id;
-  if (const Json* version = document->At("/metadata/planVersion"); version != nullptr && version->is_string()) report.plan_version = version->AsString();
+  if (const Json* version = document->At("/metadata/planVersion"); version != nullptr && version->is_string())
+    report.plan_version = version->AsString();
   report.steps = view.steps.size();
   PlanHits hits;
   RunSqlRules(view, &hits);
@@ -142,6 +156,8 @@ Result<std::vector<PlanReport>> LintPlanFiles(const std::vector<std::string>& fi
     std::error_code ignored;
     const std::string absolute = fs::absolute(file, ignored).lexically_normal().string();
     LOCKSTEP_ASSIGN(const auto applying, configs.For(absolute));
+    // A folder that is switched off (plans that are wrong on purpose) is not judged at all: no rule, no loader.
+    if (!LevelFor(applying, "loader", absolute, Severity::kError)) continue;
     std::vector<PlanFinding> kept;
     for (PlanFinding& finding : report.findings) {
       const auto level = LevelFor(applying, finding.rule->id, absolute, finding.severity);
@@ -160,7 +176,8 @@ namespace {
 bool HoldsPlan(const fs::path& file) {
   const auto bytes = ReadFile(file, 16 << 20);
   // Cheap first: most JSON files are no plans.
-  if (!bytes || bytes->find("\"steps\"") == std::string::npos || bytes->find("\"stepId\"") == std::string::npos) return false;
+  if (!bytes || bytes->find("\"steps\"") == std::string::npos || bytes->find("\"stepId\"") == std::string::npos)
+    return false;
   const auto document = ParseJson(*bytes, {.max_depth = 64, .max_string_bytes = 1 << 20});
   // A file that is meant to be a plan and cannot be read must not pass unseen.
   return document ? LooksLikePlan(*document) : bytes->find("\"metadata\"") != std::string::npos;
@@ -175,8 +192,10 @@ void FindBelow(const fs::path& folder, std::vector<std::string>* files) {
   for (const fs::path& entry : entries) {
     const std::string name = entry.filename().string();
     if (name.starts_with('.')) continue;
-    if (fs::is_directory(entry, error) && !fs::is_symlink(entry, error)) FindBelow(entry, files);
-    else if (entry.extension() == ".json" && fs::is_regular_file(entry, error) && HoldsPlan(entry)) files->push_back(entry.generic_string());
+    if (fs::is_directory(entry, error) && !fs::is_symlink(entry, error))
+      FindBelow(entry, files);
+    else if (entry.extension() == ".json" && fs::is_regular_file(entry, error) && HoldsPlan(entry))
+      files->push_back(entry.generic_string());
   }
 }
 
@@ -186,9 +205,12 @@ Result<PlanFiles> FindPlans(const std::vector<std::string>& paths) {
   PlanFiles found;
   for (const std::string& path : paths) {
     std::error_code error;
-    if (fs::is_directory(path, error)) FindBelow(fs::path(path).lexically_normal(), &found.files);
-    else if (!fs::exists(path, error)) return Fail("INPUT_NOT_FOUND", path + ": expected a plan, a source file or a folder, found nothing");
-    else if (fs::path(path).extension() == ".json") found.files.push_back(path);
+    if (fs::is_directory(path, error))
+      FindBelow(fs::path(path).lexically_normal(), &found.files);
+    else if (!fs::exists(path, error))
+      return Fail("INPUT_NOT_FOUND", path + ": expected a plan, a source file or a folder, found nothing");
+    else if (fs::path(path).extension() == ".json")
+      found.files.push_back(path);
   }
   std::set<std::string> seen;
   std::erase_if(found.files, [&](const std::string& file) {

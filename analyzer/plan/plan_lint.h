@@ -1,6 +1,7 @@
-// Lints plan files: finds them under paths, runs the rules, places each finding by JSON Pointer, line and column, applies
-// `.lockstep.yaml`, and gives every finding a fingerprint that survives moved steps and renamed files. `lockstep lint` calls
-// exactly this. The result is a pure function of the files and their configuration.
+// Lints plan files: finds them under paths, runs the rules, places each finding by JSON Pointer, line and column,
+// applies
+// `.lockstep.yaml`, and gives every finding a fingerprint that survives moved steps and renamed files. `lockstep lint`
+// calls exactly this. The result is a pure function of the files and their configuration.
 #pragma once
 
 #include <optional>
@@ -55,14 +56,16 @@ struct PlanLintOptions {
 
 // One document. `file` is for messages.
 PlanReport LintPlan(const std::string& file, const std::string& bytes, const PlanLintOptions& options);
-// Reads each file, lints it and applies the configurations around it. Errors: FILE_NOT_FOUND and the like, CONFIG_INVALID.
+// Reads each file, lints it and applies the configurations around it. Errors: FILE_NOT_FOUND and the like,
+// CONFIG_INVALID.
 Result<std::vector<PlanReport>> LintPlanFiles(const std::vector<std::string>& files, const PlanLintOptions& options);
 
 struct PlanFiles {
   std::vector<std::string> files;  // sorted within each path, each once
 };
-// Files named, and `*.json` below folders that hold a plan; hidden folders, record directories' histories and build trees are
-// skipped. A file that is named counts also when it is no plan, so that a mistake is told. Error INPUT_NOT_FOUND.
+// Files named, and `*.json` below folders that hold a plan; hidden folders, record directories' histories and build
+// trees are skipped. A file that is named counts also when it is no plan, so that a mistake is told. Error
+// INPUT_NOT_FOUND.
 Result<PlanFiles> FindPlans(const std::vector<std::string>& paths);
 
 }  // namespace lockstep::analyzer

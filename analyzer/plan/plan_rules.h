@@ -1,6 +1,6 @@
-// The eighteen rules on plan JSON (spec 07 section 5). A rule is a function over the view of a plan; what it finds it puts
-// into one collector, which keeps one finding for each (rule, JSON Pointer). Ids, severities and pages: rules.json, family
-// `plan`.
+// The eighteen rules on plan JSON (spec 07 section 5). A rule is a function over the view of a plan; what it finds it
+// puts into one collector, which keeps one finding for each (rule, JSON Pointer). Ids, severities and pages:
+// rules.json, family `plan`.
 #pragma once
 
 #include <map>
@@ -26,7 +26,8 @@ struct PlanHit {
 class PlanHits {
  public:
   // A second hit of a rule at a place joins the first.
-  void Add(std::string_view rule, const std::string& pointer, size_t step, const std::string& what, std::optional<Severity> severity = std::nullopt);
+  void Add(std::string_view rule, const std::string& pointer, size_t step, const std::string& what,
+           std::optional<Severity> severity = std::nullopt);
   std::vector<PlanHit> Take() { return std::move(hits_); }
 
  private:

@@ -1,6 +1,6 @@
 // A plan document as the rules see it: steps with their ancestors, and every text with the role it plays (query, bound
-// argument, path, shell script ...). Built leniently from any JSON object that has `steps`: a linter must also speak about
-// plans that the loader would refuse. Views into the document, which must outlive it.
+// argument, path, shell script ...). Built leniently from any JSON object that has `steps`: a linter must also speak
+// about plans that the loader would refuse. Views into the document, which must outlive it.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +16,21 @@
 namespace lockstep::analyzer {
 
 enum class TextRole : uint8_t {
-  kSql,       // query text: sql.query, SQL handed to a client program or a plugin
-  kBound,     // args[]: a value, never code
-  kVars,      // dbt vars: substituted into SQL
-  kSelect,    // dbt select and exclude
-  kValue,     // free parameters of plugins and unknown kinds
-  kUrl, kHeader, kBody,
-  kArgument,  // one word of argv
-  kShell,     // a script for sh -c, or the standard input of a shell
-  kEnv,       // value of an environment variable of the step
-  kPath,      // where something is written: artifacts, output paths, cwd
-  kTarget,    // step target members
-  kPlanParam, // default of a run parameter
-  kMessage,   // for people: echo, descriptions
+  kSql,     // query text: sql.query, SQL handed to a client program or a plugin
+  kBound,   // args[]: a value, never code
+  kVars,    // dbt vars: substituted into SQL
+  kSelect,  // dbt select and exclude
+  kValue,   // free parameters of plugins and unknown kinds
+  kUrl,
+  kHeader,
+  kBody,
+  kArgument,   // one word of argv
+  kShell,      // a script for sh -c, or the standard input of a shell
+  kEnv,        // value of an environment variable of the step
+  kPath,       // where something is written: artifacts, output paths, cwd
+  kTarget,     // step target members
+  kPlanParam,  // default of a run parameter
+  kMessage,    // for people: echo, descriptions
 };
 
 inline constexpr size_t kNoStep = SIZE_MAX;
@@ -87,7 +89,8 @@ std::string NormalizedKey(std::string_view key);
 // `maxThreads` -> max, threads.
 std::vector<std::string> WordsOf(std::string_view name);
 
-// The pieces of a text that some template language would replace: `{{ x }}`, `{% x %}`, `${x}`, `$(x)`, `<%= x %>`, `{x}`,
+// The pieces of a text that some template language would replace: `{{ x }}`, `{% x %}`, `${x}`, `$(x)`, `<%= x %>`,
+// `{x}`,
 // `$X`, `%X%`. Well-formed references of the plan language (`${params.day}`) are not among them.
 struct Placeholder {
   enum class Form : uint8_t { kJinja, kDollarBrace, kCommand, kErb, kBrace, kDollar, kPercent };

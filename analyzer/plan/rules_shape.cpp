@@ -1,5 +1,5 @@
-// Rules about the shape of a plan: who refers to whom, conditions and their arms, gates, bounds, signals, and steps that talk
-// to the network.
+// Rules about the shape of a plan: who refers to whom, conditions and their arms, gates, bounds, signals, and steps
+// that talk to the network.
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -17,14 +17,17 @@ const Json* ArrayMember(const Json& object, std::string_view key) {
   return list != nullptr && list->is_array() ? list : nullptr;
 }
 
-// --- references --------------------------------------------------------------------------------------------------------------
+// --- references
+// --------------------------------------------------------------------------------------------------------------
 
 // All strings of a step, also those outside its parameters.
-void Strings(const Json& value, const std::string& pointer, std::vector<std::pair<std::string, const std::string*>>* out) {
+void Strings(const Json& value, const std::string& pointer,
+             std::vector<std::pair<std::string, const std::string*>>* out) {
   if (value.is_string()) {
     out->emplace_back(pointer, &value.AsString());
   } else if (value.is_array()) {
-    for (size_t i = 0; i < value.AsArray().size(); ++i) Strings(value.AsArray()[i], pointer + "/" + std::to_string(i), out);
+    for (size_t i = 0; i < value.AsArray().size(); ++i)
+      Strings(value.AsArray()[i], pointer + "/" + std::to_string(i), out);
   } else if (value.is_object()) {
     for (const auto& [key, member] : value.AsObject()) Strings(member, pointer + "/" + JsonPointerToken(key), out);
   }
@@ -57,7 +60,8 @@ void UndeclaredDependency(const PlanView& view, PlanHits* hits) {
     if (const Json* conditions = ArrayMember(*step.json, "runIf"); conditions != nullptr) {
       for (size_t i = 0; i < conditions->AsArray().size(); ++i) {
         const Json* name = conditions->AsArray()[i].Find("step");
-        if (name != nullptr && name->is_string()) used.emplace_back(step.pointer + "/runIf/" + std::to_string(i) + "/step", name->AsString());
+        if (name != nullptr && name->is_string())
+          used.emplace_back(step.pointer + "/runIf/" + std::to_string(i) + "/step", name->AsString());
       }
     }
     if (used.empty()) continue;
@@ -65,18 +69,23 @@ void UndeclaredDependency(const PlanView& view, PlanHits* hits) {
     for (const auto& [pointer, name] : used) {
       const PlanStep* other = view.FindStep(name);
       if (other != nullptr && other->index != step.index && ancestors[other->index]) continue;
-      const std::string why = other == nullptr ? "which the plan does not have" : other->index == step.index ? "which is the step itself" : "which is no ancestor";
+      const std::string why = other == nullptr             ? "which the plan does not have"
+                              : other->index == step.index ? "which is the step itself"
+                                                           : "which is no ancestor";
       hits->Add("undeclared-dependency", pointer, step.index, "a reference to step " + name + ", " + why);
     }
   }
 }
 
-// --- conditions ----------------------------------------------------------------------------------------------------------------
+// --- conditions
+// ----------------------------------------------------------------------------------------------------------------
 
 struct Condition {
   std::string op;
   Json value;
-  bool operator<(const Condition& other) const { return std::make_pair(op, CanonicalJson(value)) < std::make_pair(other.op, CanonicalJson(other.value)); }
+  bool operator<(const Condition& other) const {
+    return std::make_pair(op, CanonicalJson(value)) < std::make_pair(other.op, CanonicalJson(other.value));
+  }
 };
 // The arm of a step: all its conditions on one value. A set, so that order and repetition do not make arms differ.
 using Arm = std::set<Condition>;
@@ -131,11 +140,14 @@ std::vector<Json> ProbesFor(const std::set<Arm>& arms) {
 // Equality with texts or booleans: the arms of a switch over names, complete as far as anybody can tell.
 bool IsNameSwitch(const std::set<Arm>& arms) {
   return std::all_of(arms.begin(), arms.end(), [](const Arm& arm) {
-    return arm.size() == 1 && arm.begin()->op == "eq" && (arm.begin()->value.is_string() || arm.begin()->value.is_bool());
+    return arm.size() == 1 && arm.begin()->op == "eq" &&
+           (arm.begin()->value.is_string() || arm.begin()->value.is_bool());
   });
 }
 
-std::string Shown(const Json& value) { return value.is_string() ? "\"" + value.AsString() + "\"" : CanonicalJson(value); }
+std::string Shown(const Json& value) {
+  return value.is_string() ? "\"" + value.AsString() + "\"" : CanonicalJson(value);
+}
 
 // Complaint about a group of arms, or nothing.
 std::optional<std::string> NotComplementary(const std::set<Arm>& arms) {
@@ -159,10 +171,12 @@ void Arms(const PlanView& view, PlanHits* hits) {
     std::map<std::pair<std::string, std::string>, Arm> by_value;
     for (const Json& condition : conditions->AsArray()) {
       const Json* value = condition.Find("value");
-      by_value[{condition.GetString("step"), condition.GetString("path")}].insert({condition.GetString("op"), value == nullptr ? Json() : *value});
+      by_value[{condition.GetString("step"), condition.GetString("path")}].insert(
+          {condition.GetString("op"), value == nullptr ? Json() : *value});
     }
     // A step that also asks something else is no plain arm.
-    if (by_value.size() == 1) groups[by_value.begin()->first][by_value.begin()->second].push_back({step.index, step.pointer + "/runIf"});
+    if (by_value.size() == 1)
+      groups[by_value.begin()->first][by_value.begin()->second].push_back({step.index, step.pointer + "/runIf"});
   }
   for (const auto& [value, arms] : groups) {
     if (arms.size() < 2) continue;
@@ -172,13 +186,15 @@ void Arms(const PlanView& view, PlanHits* hits) {
     for (const auto& [arm, where] : arms) {
       distinct.insert(arm);
       sites.insert(sites.end(), where.begin(), where.end());
-      exists |= std::any_of(arm.begin(), arm.end(), [](const Condition& condition) { return condition.op == "exists"; });
+      exists |=
+          std::any_of(arm.begin(), arm.end(), [](const Condition& condition) { return condition.op == "exists"; });
     }
     if (exists) continue;
     const auto complaint = NotComplementary(distinct);
     if (!complaint) continue;
     // Told once, where the last arm stands.
-    const auto last = std::max_element(sites.begin(), sites.end(), [](const Site& a, const Site& b) { return a.step < b.step; });
+    const auto last =
+        std::max_element(sites.begin(), sites.end(), [](const Site& a, const Site& b) { return a.step < b.step; });
     hits->Add("condition", last->pointer, last->step, *complaint + " over " + value.first + value.second);
   }
 }
@@ -199,21 +215,26 @@ void Conditions(const PlanView& view, PlanHits* hits) {
       const Json& condition = conditions->AsArray()[i];
       const std::string pointer = step.pointer + "/runIf/" + std::to_string(i);
       const Json* value = condition.Find("value");
-      if (value != nullptr && value->is_double()) hits->Add("condition", pointer + "/value", step.index, "a comparison with the floating-point value " + CanonicalJson(*value), Severity::kError);
+      if (value != nullptr && value->is_double())
+        hits->Add("condition", pointer + "/value", step.index,
+                  "a comparison with the floating-point value " + CanonicalJson(*value), Severity::kError);
       const std::string path = condition.GetString("path");
       const PlanStep* other = view.FindStep(condition.GetString("step"));
       if (other == nullptr || !IsIndexed(path)) continue;
       if (const auto it = unordered.find(other->index); it != unordered.end() && path.starts_with("/rows/")) {
-        hits->Add("condition", pointer, step.index, "a condition on row " + path.substr(6, path.find('/', 6) - 6) + " of rows with " + it->second);
+        hits->Add("condition", pointer, step.index,
+                  "a condition on row " + path.substr(6, path.find('/', 6) - 6) + " of rows with " + it->second);
       } else if (other->kind.starts_with("dbt.")) {
-        hits->Add("condition", pointer, step.index, "a condition on an item of dbt results, whose order depends on its threads");
+        hits->Add("condition", pointer, step.index,
+                  "a condition on an item of dbt results, whose order depends on its threads");
       }
     }
   }
   Arms(view, hits);
 }
 
-// --- gates, bounds, signals ------------------------------------------------------------------------------------------------------
+// --- gates, bounds, signals
+// ------------------------------------------------------------------------------------------------------
 
 bool RequiresFullReplay(const Json& document) {
   const Json* list = document.At("/metadata/requiresCapabilities");
@@ -230,7 +251,8 @@ void Gates(const PlanView& view, PlanHits* hits) {
     if (gate == nullptr || !gate->is_object()) continue;
     const std::string fallback = gate->GetString("onTimeout");
     if (fallback == "skip" || fallback == "proceed") {
-      hits->Add("timeout-fallback", step.pointer + "/waitForSignal/onTimeout", step.index, "onTimeout " + fallback + (full ? "" : ", and the plan does not require replay.full"));
+      hits->Add("timeout-fallback", step.pointer + "/waitForSignal/onTimeout", step.index,
+                "onTimeout " + fallback + (full ? "" : ", and the plan does not require replay.full"));
     }
   }
 }
@@ -247,7 +269,8 @@ void Bounds(const PlanView& view, PlanHits* hits) {
     const auto add = [&](const char* what) { missing += (missing.empty() ? "" : ", ") + std::string(what); };
     if (!trivial && attempt == nullptr && default_attempt == nullptr) add("no timeouts.attemptMs");
     if (!trivial && step.json->Find("retryPolicy") == nullptr && default_retry == nullptr) add("no retryPolicy");
-    if (gate != nullptr && gate->is_object() && gate->Find("timeoutMs") == nullptr) add("waitForSignal without timeoutMs");
+    if (gate != nullptr && gate->is_object() && gate->Find("timeoutMs") == nullptr)
+      add("waitForSignal without timeoutMs");
     if (!missing.empty()) hits->Add("missing-bounds", step.pointer, step.index, missing);
   }
 }
@@ -280,30 +303,35 @@ void SignalOrder(const PlanView& view, PlanHits* hits) {
         if (both.empty()) continue;
         shared = "parameter " + both.front();
       }
-      hits->Add("signal-order", "/customSignals/" + std::to_string(i), kNoStep, "signals " + earlier + " and " + signal.GetString("name") + " both set " + shared);
+      hits->Add("signal-order", "/customSignals/" + std::to_string(i), kNoStep,
+                "signals " + earlier + " and " + signal.GetString("name") + " both set " + shared);
       break;
     }
     setters.emplace_back(signal.GetString("name"), names);
   }
 }
 
-// --- network -------------------------------------------------------------------------------------------------------------------
+// --- network
+// -------------------------------------------------------------------------------------------------------------------
 
 void Network(const PlanView& view, PlanHits* hits) {
   const Json* policies = view.document->Find("pluginPolicies");
   std::optional<plan::TrustTier> tier;
-  if (const Json* name = view.document->At("/metadata/pluginTrustTier"); name != nullptr && name->is_string()) tier = plan::FromName<plan::TrustTier>(name->AsString());
+  if (const Json* name = view.document->At("/metadata/pluginTrustTier"); name != nullptr && name->is_string())
+    tier = plan::FromName<plan::TrustTier>(name->AsString());
   for (const PlanStep& step : view.steps) {
     if (step.kind == "http.request") hits->Add("external-call", step.pointer, step.index, "an HTTP request");
     const Json* id = step.json->At("/plugin/pluginId");
     if (step.kind != "plugin" || id == nullptr || !id->is_string()) continue;
-    const Json policy = plan::MergedPluginPolicy(policies != nullptr && policies->is_object() ? policies : nullptr, tier, id->AsString());
+    const Json policy = plan::MergedPluginPolicy(policies != nullptr && policies->is_object() ? policies : nullptr,
+                                                 tier, id->AsString());
     const Json* mode = policy.At("/network/mode");
     const std::string trust = policy.GetString("trustTier");
     // Without a word about the network only the tier `trusted` has it.
     const bool listed = mode != nullptr && mode->is_string() && mode->AsString() != "none";
     const bool trusted = mode == nullptr && trust == "trusted";
-    if (listed || trusted) hits->Add("external-call", step.pointer, step.index, "plugin " + id->AsString() + " with network");
+    if (listed || trusted)
+      hits->Add("external-call", step.pointer, step.index, "plugin " + id->AsString() + " with network");
   }
 }
 

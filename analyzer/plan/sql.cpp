@@ -12,13 +12,13 @@ namespace {
 struct DialectRow {
   SqlDialect dialect;
   std::string_view name;
-  bool backslash_escapes;   // inside plain string literals
+  bool backslash_escapes;  // inside plain string literals
   bool double_quote_string;
-  bool brackets;            // [name]
+  bool brackets;  // [name]
   bool hash_comment;
   bool dollar_quotes;
   bool nested_comments;
-  bool q_quotes;            // q'[...]'
+  bool q_quotes;  // q'[...]'
   bool triple_quotes;
 };
 constexpr DialectRow kDialects[] = {
@@ -42,13 +42,15 @@ struct AliasRow {
 };
 // Looked for as whole words of a connection's name and as URL schemes.
 constexpr AliasRow kAliases[] = {
-    {"postgres", SqlDialect::kPostgres}, {"postgresql", SqlDialect::kPostgres}, {"pg", SqlDialect::kPostgres}, {"redshift", SqlDialect::kPostgres},
-    {"mysql", SqlDialect::kMysql}, {"mariadb", SqlDialect::kMysql}, {"sqlite", SqlDialect::kSqlite}, {"sqlite3", SqlDialect::kSqlite},
-    {"tsql", SqlDialect::kTsql}, {"mssql", SqlDialect::kTsql}, {"sqlserver", SqlDialect::kTsql}, {"synapse", SqlDialect::kTsql},
-    {"oracle", SqlDialect::kOracle}, {"snowflake", SqlDialect::kSnowflake}, {"bigquery", SqlDialect::kBigquery}, {"bq", SqlDialect::kBigquery},
-    {"duckdb", SqlDialect::kDuckdb}, {"clickhouse", SqlDialect::kClickhouse}, {"spark", SqlDialect::kSpark}, {"databricks", SqlDialect::kSpark},
-    {"hive", SqlDialect::kSpark}, {"trino", SqlDialect::kTrino}, {"presto", SqlDialect::kTrino}, {"athena", SqlDialect::kTrino},
-    {"generic", SqlDialect::kGeneric}, {"ansi", SqlDialect::kGeneric},
+    {"postgres", SqlDialect::kPostgres}, {"postgresql", SqlDialect::kPostgres}, {"pg", SqlDialect::kPostgres},
+    {"redshift", SqlDialect::kPostgres}, {"mysql", SqlDialect::kMysql},         {"mariadb", SqlDialect::kMysql},
+    {"sqlite", SqlDialect::kSqlite},     {"sqlite3", SqlDialect::kSqlite},      {"tsql", SqlDialect::kTsql},
+    {"mssql", SqlDialect::kTsql},        {"sqlserver", SqlDialect::kTsql},      {"synapse", SqlDialect::kTsql},
+    {"oracle", SqlDialect::kOracle},     {"snowflake", SqlDialect::kSnowflake}, {"bigquery", SqlDialect::kBigquery},
+    {"bq", SqlDialect::kBigquery},       {"duckdb", SqlDialect::kDuckdb},       {"clickhouse", SqlDialect::kClickhouse},
+    {"spark", SqlDialect::kSpark},       {"databricks", SqlDialect::kSpark},    {"hive", SqlDialect::kSpark},
+    {"trino", SqlDialect::kTrino},       {"presto", SqlDialect::kTrino},        {"athena", SqlDialect::kTrino},
+    {"generic", SqlDialect::kGeneric},   {"ansi", SqlDialect::kGeneric},
 };
 
 bool IsWordStart(char c) { return IsAsciiAlpha(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
@@ -57,7 +59,8 @@ bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
 
 class Tokenizer {
  public:
-  Tokenizer(std::string_view text, const DialectRow& row, bool backslash) : text_(text), row_(row), backslash_(backslash) {}
+  Tokenizer(std::string_view text, const DialectRow& row, bool backslash)
+      : text_(text), row_(row), backslash_(backslash) {}
 
   std::vector<SqlToken> Run() {
     while (at_ < text_.size()) Step();
@@ -95,9 +98,11 @@ class Tokenizer {
       Word();
     } else if (IsAsciiDigit(c) || (c == '.' && IsAsciiDigit(Peek(1)))) {
       Number();
-    } else if (c == '?' || ((c == '$' || c == ':' || c == '@') && IsWordPart(Peek(1)) && Peek(1) != '#') || (c == '%' && (Peek(1) == 's' || Peek(1) == '('))) {
+    } else if (c == '?' || ((c == '$' || c == ':' || c == '@') && IsWordPart(Peek(1)) && Peek(1) != '#') ||
+               (c == '%' && (Peek(1) == 's' || Peek(1) == '('))) {
       Bind();
-    } else if (Starts("::") || Starts("||") || Starts("<=") || Starts(">=") || Starts("<>") || Starts("!=") || Starts(":=") || Starts("@@")) {
+    } else if (Starts("::") || Starts("||") || Starts("<=") || Starts(">=") || Starts("<>") || Starts("!=") ||
+               Starts(":=") || Starts("@@")) {
       Add(SqlToken::Kind::kPunctuation, std::string(text_.substr(at_, 2)), at_);
       at_ += 2;
     } else {
@@ -127,14 +132,16 @@ class Tokenizer {
       size_t depth = 0;
       for (size_t i = at_; i + 1 < text_.size();) {
         const std::string_view two = text_.substr(i, 2);
-        if (two == "/*") ++depth, i += 2;
+        if (two == "/*")
+          ++depth, i += 2;
         else if (two == "*/") {
           i += 2;
           if (--depth == 0) {
             at_ = i;
             return;
           }
-        } else ++i;
+        } else
+          ++i;
       }
     }
     const size_t end = text_.find("*/", at_ + 2);
@@ -144,7 +151,8 @@ class Tokenizer {
   void Template(std::string_view close, size_t skip) {
     const size_t begin = at_ + skip;
     const size_t end = text_.find(close, begin);
-    Add(SqlToken::Kind::kTemplate, std::string(text_.substr(begin, end == std::string_view::npos ? text_.size() - begin : end - begin)), at_);
+    Add(SqlToken::Kind::kTemplate,
+        std::string(text_.substr(begin, end == std::string_view::npos ? text_.size() - begin : end - begin)), at_);
     at_ = end == std::string_view::npos ? text_.size() : end + close.size();
   }
 
@@ -156,7 +164,8 @@ class Tokenizer {
     at_ += prefix + 1;
     if (row_.triple_quotes && quote != '`' && text_.substr(at_ - 1).starts_with(std::string(3, quote))) {
       const size_t end = text_.find(std::string(3, quote), at_ + 2);
-      Add(SqlToken::Kind::kString, std::string(text_.substr(at_ + 2, end == std::string_view::npos ? end : end - at_ - 2)), start);
+      Add(SqlToken::Kind::kString,
+          std::string(text_.substr(at_ + 2, end == std::string_view::npos ? end : end - at_ - 2)), start);
       at_ = end == std::string_view::npos ? text_.size() : end + 3;
       return;
     }
@@ -191,7 +200,8 @@ class Tokenizer {
     if (end >= text_.size() || text_[end] != '$' || (end > at_ + 1 && IsAsciiDigit(text_[at_ + 1]))) return false;
     const std::string_view tag = text_.substr(at_, end - at_ + 1);
     const size_t close = text_.find(tag, end + 1);
-    if (!tokens_.empty() && (tokens_.back().Is("do") || tokens_.back().Is("as")) && open_tag_.empty() && close != std::string_view::npos) {
+    if (!tokens_.empty() && (tokens_.back().Is("do") || tokens_.back().Is("as")) && open_tag_.empty() &&
+        close != std::string_view::npos) {
       open_tag_ = tag;
       at_ = end + 1;
       return true;
@@ -214,7 +224,8 @@ class Tokenizer {
     const std::string lower = AsciiLower(text_.substr(at_, end - at_));
     const char next = end < text_.size() ? text_[end] : '\0';
     if (next == '\'' && row_.q_quotes && (lower == "q" || lower == "nq") && end + 1 < text_.size()) return QQuote(end);
-    if (next == '\'' && (lower == "e" || lower == "n" || lower == "b" || lower == "x" || lower == "r" || lower == "rb" || lower == "br")) {
+    if (next == '\'' && (lower == "e" || lower == "n" || lower == "b" || lower == "x" || lower == "r" ||
+                         lower == "rb" || lower == "br")) {
       return Quoted('\'', end - at_, lower == "e");
     }
     at_ = end;
@@ -226,14 +237,16 @@ class Tokenizer {
     const char open = text_[quote + 1];
     const char close = open == '[' ? ']' : open == '(' ? ')' : open == '{' ? '}' : open == '<' ? '>' : open;
     const size_t end = text_.find(std::string{close, '\''}, quote + 2);
-    Add(SqlToken::Kind::kString, std::string(text_.substr(quote + 2, end == std::string_view::npos ? end : end - quote - 2)), start);
+    Add(SqlToken::Kind::kString,
+        std::string(text_.substr(quote + 2, end == std::string_view::npos ? end : end - quote - 2)), start);
     at_ = end == std::string_view::npos ? text_.size() : end + 2;
   }
 
   void Number() {
     const size_t start = at_;
-    while (at_ < text_.size() && (IsAsciiAlnum(text_[at_]) || text_[at_] == '.' ||
-                                  ((text_[at_] == '+' || text_[at_] == '-') && (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E')))) {
+    while (at_ < text_.size() &&
+           (IsAsciiAlnum(text_[at_]) || text_[at_] == '.' ||
+            ((text_[at_] == '+' || text_[at_] == '-') && (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E')))) {
       ++at_;
     }
     Add(SqlToken::Kind::kNumber, std::string(text_.substr(start, at_ - start)), start);
@@ -318,8 +331,10 @@ std::vector<SqlStatement> ParseSql(std::string_view text, SqlDialect dialect) {
 }
 
 bool LooksLikeSql(std::string_view text) {
-  constexpr std::string_view kVerbs[] = {"alter", "begin", "call", "copy", "create", "declare", "delete", "do", "drop", "exec", "execute", "explain", "insert",
-                                         "load", "merge", "replace", "select", "set", "truncate", "unload", "update", "upsert", "values", "with"};
+  constexpr std::string_view kVerbs[] = {"alter",    "begin",  "call",   "copy",    "create",  "declare",
+                                         "delete",   "do",     "drop",   "exec",    "execute", "explain",
+                                         "insert",   "load",   "merge",  "replace", "select",  "set",
+                                         "truncate", "unload", "update", "upsert",  "values",  "with"};
   const auto tokens = TokenizeSql(text.substr(0, 4096));
   size_t first = 0;
   while (first < tokens.size() && tokens[first].Punct('(')) ++first;
@@ -338,7 +353,9 @@ size_t MatchingParenthesis(const SqlStatement& statement, size_t open) {
 
 std::vector<SqlCall> CallsIn(const SqlStatement& statement) {
   // What may stand before the dot of a built-in function.
-  constexpr std::string_view kPackages[] = {"dbms_random", "dbo", "dbt", "dbt_utils", "extensions", "information_schema", "mysql", "net", "pg_catalog", "public", "sys", "utl_http"};
+  constexpr std::string_view kPackages[] = {
+      "dbms_random", "dbo", "dbt",        "dbt_utils", "extensions", "information_schema",
+      "mysql",       "net", "pg_catalog", "public",    "sys",        "utl_http"};
   std::vector<SqlCall> calls;
   for (size_t i = 0; i + 1 < statement.size(); ++i) {
     if (statement[i].kind != SqlToken::Kind::kWord || !statement[i + 1].Punct('(')) continue;
@@ -346,8 +363,10 @@ std::vector<SqlCall> CallsIn(const SqlStatement& statement) {
       if (std::ranges::find(kPackages, std::string_view(statement[i - 2].text)) == std::end(kPackages)) continue;
     }
     // `insert into now (a, b)`, `create function now(`: a name, no call.
-    constexpr std::string_view kNamed[] = {"as", "function", "index", "into", "macro", "procedure", "references", "table", "update", "view"};
-    if (i > 0 && statement[i - 1].kind == SqlToken::Kind::kWord && std::ranges::find(kNamed, std::string_view(statement[i - 1].text)) != std::end(kNamed)) {
+    constexpr std::string_view kNamed[] = {"as",        "function",   "index", "into",   "macro",
+                                           "procedure", "references", "table", "update", "view"};
+    if (i > 0 && statement[i - 1].kind == SqlToken::Kind::kWord &&
+        std::ranges::find(kNamed, std::string_view(statement[i - 1].text)) != std::end(kNamed)) {
       continue;
     }
     calls.push_back({i, i + 1, MatchingParenthesis(statement, i + 1)});

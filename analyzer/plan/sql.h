@@ -1,6 +1,6 @@
-// SQL as a stream of tokens, cut into statements. Comments vanish; string literals and quoted names are tokens of their own,
-// so that a rule that looks for a word never meets the inside of one (spec 07 section 5). There is no grammar: the rules need
-// to know what is code, who calls what, and where a statement ends, in every dialect at once.
+// SQL as a stream of tokens, cut into statements. Comments vanish; string literals and quoted names are tokens of their
+// own, so that a rule that looks for a word never meets the inside of one (spec 07 section 5). There is no grammar: the
+// rules need to know what is code, who calls what, and where a statement ends, in every dialect at once.
 //
 // Pure; every position is a byte offset into the text that was given.
 #pragma once
@@ -15,12 +15,24 @@
 namespace lockstep::analyzer {
 
 enum class SqlDialect : uint8_t {
-  kGeneric, kPostgres, kMysql, kSqlite, kTsql, kOracle, kSnowflake, kBigquery, kDuckdb, kClickhouse, kSpark, kTrino,
+  kGeneric,
+  kPostgres,
+  kMysql,
+  kSqlite,
+  kTsql,
+  kOracle,
+  kSnowflake,
+  kBigquery,
+  kDuckdb,
+  kClickhouse,
+  kSpark,
+  kTrino,
 };
 std::string_view SqlDialectName(SqlDialect dialect);
 // Also common aliases (`postgresql`, `mariadb`, `mssql`, `databricks` ...); nothing for a foreign name.
 std::optional<SqlDialect> SqlDialectFromName(std::string_view name);
-// What a connection or URL tells about the dialect: `postgres://...`, `sqlite:x.db`, `wh-snowflake`. kGeneric when nothing.
+// What a connection or URL tells about the dialect: `postgres://...`, `sqlite:x.db`, `wh-snowflake`. kGeneric when
+// nothing.
 SqlDialect GuessSqlDialect(std::string_view hint);
 
 struct SqlToken {
@@ -37,8 +49,8 @@ struct SqlToken {
 using SqlStatement = std::vector<SqlToken>;
 
 std::vector<SqlToken> TokenizeSql(std::string_view text, SqlDialect dialect = SqlDialect::kGeneric);
-// Split at `;` outside parentheses; empty statements are left out. BEGIN ... END bodies are cut as well: for rules that look at
-// one statement that is what is wanted.
+// Split at `;` outside parentheses; empty statements are left out. BEGIN ... END bodies are cut as well: for rules that
+// look at one statement that is what is wanted.
 std::vector<SqlStatement> ParseSql(std::string_view text, SqlDialect dialect = SqlDialect::kGeneric);
 
 // Whether a text starts like a SQL statement.

@@ -59,18 +59,48 @@ bool IsBareValue(const SqlStatement& s, size_t i) {
   return !(i + 1 < s.size() && s[i + 1].Punct('.'));
 }
 
-// --- time ----------------------------------------------------------------------------------------------------------------
+// --- time
+// ----------------------------------------------------------------------------------------------------------------
 
 // Always the clock, with or without parentheses.
-constexpr std::string_view kClockWords[] = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "sysdate", "systimestamp"};
+constexpr std::string_view kClockWords[] = {"current_date",   "current_time", "current_timestamp", "localtime",
+                                            "localtimestamp", "sysdate",      "systimestamp"};
 // The clock when called, whatever the arguments (a precision, a zone).
-constexpr std::string_view kClockCalls[] = {"clock_timestamp", "curdate", "current_date", "current_datetime", "current_time", "current_timestamp", "curtime", "get_current_time", "get_current_timestamp",
-                                            "getdate", "getutcdate", "gettimestamp", "localtime", "localtimestamp", "now", "now64", "statement_timestamp", "sysdate", "sysdatetime", "sysdatetimeoffset",
-                                            "systimestamp", "sysutcdatetime", "timeofday", "timestamp_now", "transaction_timestamp", "utc_date", "utc_time", "utc_timestamp"};
+constexpr std::string_view kClockCalls[] = {"clock_timestamp",
+                                            "curdate",
+                                            "current_date",
+                                            "current_datetime",
+                                            "current_time",
+                                            "current_timestamp",
+                                            "curtime",
+                                            "get_current_time",
+                                            "get_current_timestamp",
+                                            "getdate",
+                                            "getutcdate",
+                                            "gettimestamp",
+                                            "localtime",
+                                            "localtimestamp",
+                                            "now",
+                                            "now64",
+                                            "statement_timestamp",
+                                            "sysdate",
+                                            "sysdatetime",
+                                            "sysdatetimeoffset",
+                                            "systimestamp",
+                                            "sysutcdatetime",
+                                            "timeofday",
+                                            "timestamp_now",
+                                            "transaction_timestamp",
+                                            "utc_date",
+                                            "utc_time",
+                                            "utc_timestamp"};
 // The clock only without arguments.
-constexpr std::string_view kClockIfEmpty[] = {"date", "datetime", "julianday", "time", "timestamp", "today", "unix_millis", "unix_timestamp", "unixepoch", "utcnow", "yesterday"};
+constexpr std::string_view kClockIfEmpty[] = {"date",      "datetime", "julianday",   "time",
+                                              "timestamp", "today",    "unix_millis", "unix_timestamp",
+                                              "unixepoch", "utcnow",   "yesterday"};
 // Functions of SQLite and others that read a time text: 'now' is the clock there.
-constexpr std::string_view kTimeReaders[] = {"date", "datetime", "julianday", "strftime", "time", "timestamp", "timestamptz", "to_date", "to_timestamp", "unixepoch"};
+constexpr std::string_view kTimeReaders[] = {"date",      "datetime",    "julianday", "strftime",     "time",
+                                             "timestamp", "timestamptz", "to_date",   "to_timestamp", "unixepoch"};
 constexpr std::string_view kRelativeDays[] = {"now", "today", "tomorrow", "yesterday"};
 constexpr std::string_view kTimeTypes[] = {"date", "datetime", "time", "timestamp", "timestamptz", "timetz"};
 
@@ -94,11 +124,18 @@ Found CurrentTimeIn(const std::vector<SqlStatement>& statements) {
     for (const SqlCall& call : CallsIn(s)) {
       called.insert(call.at);
       const std::string& name = s[call.at].text;
-      const bool reads_now = In(kTimeReaders, name) && std::any_of(s.begin() + static_cast<ptrdiff_t>(call.open), s.begin() + static_cast<ptrdiff_t>(std::min(call.close, s.size())),
-                                                                   [](const SqlToken& token) { return token.kind == Kind::kString && AsciiLower(token.text) == "now"; });
-      if (In(kClockCalls, name) || (call.no_arguments() && In(kClockIfEmpty, name))) AddOnce(&found, Upper(name) + "()");
-      else if (reads_now) AddOnce(&found, Upper(name) + "('now')");
-      else if (name == "strftime" && ArgumentsOf(s, call).size() == 1) AddOnce(&found, "STRFTIME() of the current time");
+      const bool reads_now =
+          In(kTimeReaders, name) &&
+          std::any_of(s.begin() + static_cast<ptrdiff_t>(call.open),
+                      s.begin() + static_cast<ptrdiff_t>(std::min(call.close, s.size())), [](const SqlToken& token) {
+                        return token.kind == Kind::kString && AsciiLower(token.text) == "now";
+                      });
+      if (In(kClockCalls, name) || (call.no_arguments() && In(kClockIfEmpty, name)))
+        AddOnce(&found, Upper(name) + "()");
+      else if (reads_now)
+        AddOnce(&found, Upper(name) + "('now')");
+      else if (name == "strftime" && ArgumentsOf(s, call).size() == 1)
+        AddOnce(&found, "STRFTIME() of the current time");
     }
     for (size_t i = 0; i < s.size(); ++i) {
       if (IsTimeLiteral(s, i)) AddOnce(&found, "the time literal '" + s[i].text + "'");
@@ -109,30 +146,53 @@ Found CurrentTimeIn(const std::vector<SqlStatement>& statements) {
   return found;
 }
 
-// --- random, ids -----------------------------------------------------------------------------------------------------------
+// --- random, ids
+// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
-constexpr std::string_view kDiceAlways[] = {"crypt_gen_random", "gen_random_bytes", "generaterandomvarchar", "rand32", "rand64", "randcanonical", "randomblob", "randombytes", "randomprintableascii",
-                                            "randomstring", "randstr", "random_bytes", "random_string", "random_normal", "strong_random"};
+constexpr std::string_view kDiceAlways[] = {
+    "crypt_gen_random", "gen_random_bytes", "generaterandomvarchar", "rand32",       "rand64",  "randcanonical",
+    "randomblob",       "randombytes",      "randomprintableascii",  "randomstring", "randstr", "random_bytes",
+    "random_string",    "random_normal",    "strong_random"};
 // Seeded by an argument: RAND(42), RANDOM(7).
 constexpr std::string_view kDice[] = {"rand", "randn", "random"};
-constexpr std::string_view kUuidAlways[] = {"gen_random_uuid", "gen_ulid", "generate_uuid", "generateuuidv4", "generateuuidv7", "generateulid", "gen_uuid", "newid", "newsequentialid", "random_uuid", "sys_guid",
-                                            "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "uuid_short", "uuid_v4", "uuidv4", "uuidv7"};
+constexpr std::string_view kUuidAlways[] = {"gen_random_uuid",
+                                            "gen_ulid",
+                                            "generate_uuid",
+                                            "generateuuidv4",
+                                            "generateuuidv7",
+                                            "generateulid",
+                                            "gen_uuid",
+                                            "newid",
+                                            "newsequentialid",
+                                            "random_uuid",
+                                            "sys_guid",
+                                            "uuid_generate_v1",
+                                            "uuid_generate_v1mc",
+                                            "uuid_generate_v4",
+                                            "uuid_short",
+                                            "uuid_v4",
+                                            "uuidv4",
+                                            "uuidv7"};
 constexpr std::string_view kUuidIfEmpty[] = {"ulid", "uuid", "uuid_string"};
 
-bool IsConstant(const SqlToken& token) { return token.kind == Kind::kNumber || token.kind == Kind::kBind || token.kind == Kind::kString; }
+bool IsConstant(const SqlToken& token) {
+  return token.kind == Kind::kNumber || token.kind == Kind::kBind || token.kind == Kind::kString;
+}
 
 // SAMPLE and TABLESAMPLE after a table; REPEATABLE(n) or SEED(n) fixes what they pick.
 void SamplesIn(const SqlStatement& s, Found* found) {
   for (size_t i = 0; i + 1 < s.size(); ++i) {
     const bool table_sample = s[i].Is("tablesample");
-    const bool sample = s[i].Is("sample") && i > 0 &&
-                        (s[i - 1].kind == Kind::kQuotedName || s[i - 1].Punct(')') || s[i - 1].Is("using") ||
-                         (s[i - 1].kind == Kind::kWord && !s[i - 1].Is("select") && !s[i - 1].Is("by") && !s[i - 1].Is("as") && !s[i - 1].Is("and") && !s[i - 1].Is("where") &&
-                          !s[i - 1].Is("from") && !s[i - 1].Is("join") && !s[i - 1].Is("into") && !s[i - 1].Is("on") && !s[i - 1].Is("distinct") && !s[i - 1].Is("or"))) &&
-                        (s[i + 1].Punct('(') || s[i + 1].kind == Kind::kNumber || s[i + 1].Is("bernoulli") || s[i + 1].Is("system") || s[i + 1].Is("block") || s[i + 1].Is("row") ||
-                         s[i + 1].Is("reservoir"));
+    const bool sample =
+        s[i].Is("sample") && i > 0 &&
+        (s[i - 1].kind == Kind::kQuotedName || s[i - 1].Punct(')') || s[i - 1].Is("using") ||
+         (s[i - 1].kind == Kind::kWord && !s[i - 1].Is("select") && !s[i - 1].Is("by") && !s[i - 1].Is("as") &&
+          !s[i - 1].Is("and") && !s[i - 1].Is("where") && !s[i - 1].Is("from") && !s[i - 1].Is("join") &&
+          !s[i - 1].Is("into") && !s[i - 1].Is("on") && !s[i - 1].Is("distinct") && !s[i - 1].Is("or"))) &&
+        (s[i + 1].Punct('(') || s[i + 1].kind == Kind::kNumber || s[i + 1].Is("bernoulli") || s[i + 1].Is("system") ||
+         s[i + 1].Is("block") || s[i + 1].Is("row") || s[i + 1].Is("reservoir"));
     if (!table_sample && !sample) continue;
     bool seeded = false;
     for (size_t k = i; k + 1 < s.size() && k < i + 14; ++k) {
@@ -158,13 +218,18 @@ Found RandomIn(const std::vector<SqlStatement>& statements) {
       const std::string& name = s[call.at].text;
       const auto arguments = ArgumentsOf(s, call);
       if (name == "setseed" && arguments.size() == 1 && IsConstant(s[arguments[0].first])) seeded = true;
-      const bool constant_seed = arguments.size() == 1 && arguments[0].second == arguments[0].first + 1 && IsConstant(s[arguments[0].first]);
+      const bool constant_seed =
+          arguments.size() == 1 && arguments[0].second == arguments[0].first + 1 && IsConstant(s[arguments[0].first]);
       const bool package = call.at > 1 && s[call.at - 1].Punct('.') && s[call.at - 2].Is("dbms_random");
-      if (package || In(kDiceAlways, name)) AddOnce(&found, (package ? "DBMS_RANDOM." : "") + Upper(name) + "()");
-      else if (In(kDice, name) && !constant_seed && !seeded) AddOnce(&found, Upper(name) + "()");
+      if (package || In(kDiceAlways, name))
+        AddOnce(&found, (package ? "DBMS_RANDOM." : "") + Upper(name) + "()");
+      else if (In(kDice, name) && !constant_seed && !seeded)
+        AddOnce(&found, Upper(name) + "()");
     }
     for (size_t i = 0; i + 2 < s.size(); ++i) {
-      if (s[i].Is("dbms_random") && s[i + 1].Punct('.') && s[i + 2].Is("value") && !(i + 3 < s.size() && s[i + 3].Punct('('))) AddOnce(&found, "DBMS_RANDOM.VALUE");
+      if (s[i].Is("dbms_random") && s[i + 1].Punct('.') && s[i + 2].Is("value") &&
+          !(i + 3 < s.size() && s[i + 3].Punct('(')))
+        AddOnce(&found, "DBMS_RANDOM.VALUE");
     }
     SamplesIn(s, &found);
   }
@@ -183,12 +248,15 @@ Found UuidIn(const std::vector<SqlStatement>& statements) {
 }
 
 Found ExternalCallsIn(const std::vector<SqlStatement>& statements) {
-  constexpr std::string_view kCalls[] = {"dblink", "dblink_exec", "http", "http_get", "http_post", "http_put", "load_http", "net_http_get", "openquery", "openrowset", "url", "utl_http"};
+  constexpr std::string_view kCalls[] = {"dblink",    "dblink_exec", "http",      "http_get",
+                                         "http_post", "http_put",    "load_http", "net_http_get",
+                                         "openquery", "openrowset",  "url",       "utl_http"};
   Found found;
   for (const SqlStatement& s : statements) {
     for (const SqlCall& call : CallsIn(s)) {
       const std::string& name = s[call.at].text;
-      const bool net = call.at > 1 && s[call.at - 1].Punct('.') && (s[call.at - 2].Is("net") || s[call.at - 2].Is("utl_http"));
+      const bool net =
+          call.at > 1 && s[call.at - 1].Punct('.') && (s[call.at - 2].Is("net") || s[call.at - 2].Is("utl_http"));
       if (net || (In(kCalls, name) && !call.no_arguments())) AddOnce(&found, Upper(name) + "()");
     }
   }
@@ -214,13 +282,18 @@ Found DynamicSqlIn(const std::vector<SqlStatement>& statements) {
   Found found;
   for (const SqlStatement& s : statements) {
     for (size_t i = 0; i < s.size(); ++i) {
-      const bool starts = s[i].Is("exec") || s[i].Is("execute") || (s[i].Is("prepare") && FindTop(s, "from", i) != std::string::npos) || s[i].Is("sp_executesql") || s[i].Is("exec_immediate");
+      const bool starts = s[i].Is("exec") || s[i].Is("execute") ||
+                          (s[i].Is("prepare") && FindTop(s, "from", i) != std::string::npos) ||
+                          s[i].Is("sp_executesql") || s[i].Is("exec_immediate");
       if (!starts) continue;
       // EXECUTE of a prepared name with bound arguments is what the rule asks for; text glued together is not.
       const auto glued = std::find_if(s.begin() + static_cast<ptrdiff_t>(i), s.end(), [](const SqlToken& token) {
-        return token.text == "||" || token.Punct('+') || token.Is("concat") || token.Is("format") || token.Is("replace") || token.kind == Kind::kTemplate;
+        return token.text == "||" || token.Punct('+') || token.Is("concat") || token.Is("format") ||
+               token.Is("replace") || token.kind == Kind::kTemplate;
       });
-      const bool literal = std::any_of(s.begin() + static_cast<ptrdiff_t>(i), s.end(), [](const SqlToken& token) { return token.kind == Kind::kString || token.Is("concat") || token.Is("format"); });
+      const bool literal = std::any_of(s.begin() + static_cast<ptrdiff_t>(i), s.end(), [](const SqlToken& token) {
+        return token.kind == Kind::kString || token.Is("concat") || token.Is("format");
+      });
       if (glued != s.end() && literal) {
         AddOnce(&found, Upper(s[i].text) + " of concatenated text");
         break;
@@ -236,16 +309,20 @@ Found DynamicSqlIn(const std::vector<SqlStatement>& statements) {
         if (begin == std::string::npos || end == begin) continue;
         const auto joined = [](std::string_view part) {
           const size_t first = part.find_first_not_of(" \t");
-          return first != std::string_view::npos && (part[first] == '+' || part.substr(first).starts_with("||") || part[first] == '&');
+          return first != std::string_view::npos &&
+                 (part[first] == '+' || part.substr(first).starts_with("||") || part[first] == '&');
         };
-        if (joined(std::string_view(text).substr(begin + 1)) && (text[end - 1] == ' ' || text[end - 1] == '+' || text[end - 1] == '|')) AddOnce(&found, "text pasted into a literal");
+        if (joined(std::string_view(text).substr(begin + 1)) &&
+            (text[end - 1] == ' ' || text[end - 1] == '+' || text[end - 1] == '|'))
+          AddOnce(&found, "text pasted into a literal");
       }
     }
   }
   return found;
 }
 
-// --- state that changes on repeat ------------------------------------------------------------------------------------------
+// --- state that changes on repeat
+// ------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -265,7 +342,9 @@ std::string NameAt(const SqlStatement& s, size_t* i) {
   return name;
 }
 
-std::string LastPart(const std::string& name) { return name.substr(name.rfind('.') == std::string::npos ? 0 : name.rfind('.') + 1); }
+std::string LastPart(const std::string& name) {
+  return name.substr(name.rfind('.') == std::string::npos ? 0 : name.rfind('.') + 1);
+}
 
 struct Assignment {
   std::string column;
@@ -282,7 +361,8 @@ std::vector<Assignment> AssignmentsAfter(const SqlStatement& s, size_t set) {
     const std::string column = LastPart(NameAt(s, &i));
     if (column.empty() || i >= s.size() || !s[i].Punct('=')) {
       // += and the like: read-modify-write by itself.
-      if (!column.empty() && i + 1 < s.size() && s[i].kind == Kind::kPunctuation && s[i + 1].Punct('=')) list.push_back({column, std::string::npos, i});
+      if (!column.empty() && i + 1 < s.size() && s[i].kind == Kind::kPunctuation && s[i + 1].Punct('='))
+        list.push_back({column, std::string::npos, i});
       return list;
     }
     Assignment assignment{column, i + 1, i + 1};
@@ -303,14 +383,19 @@ std::vector<Assignment> AssignmentsAfter(const SqlStatement& s, size_t set) {
   return list;
 }
 
-constexpr std::string_view kAppenders[] = {"append", "array_append", "array_cat", "array_concat", "array_prepend", "concat", "concat_ws", "date_add", "date_sub", "dateadd", "json_array_append",
-                                           "jsonb_insert", "list_append", "timestampadd"};
+constexpr std::string_view kAppenders[] = {
+    "append",   "array_append", "array_cat", "array_concat",      "array_prepend", "concat",      "concat_ws",
+    "date_add", "date_sub",     "dateadd",   "json_array_append", "jsonb_insert",  "list_append", "timestampadd"};
 
 bool Mentions(const SqlStatement& s, const Assignment& assignment, const std::string& column) {
   for (size_t i = assignment.begin; i < assignment.end; ++i) {
-    if (s[i].IsName() && AsciiLower(s[i].text) == column && !(i + 1 < assignment.end && (s[i + 1].Punct('(') || s[i + 1].Punct('.')))) {
+    if (s[i].IsName() && AsciiLower(s[i].text) == column &&
+        !(i + 1 < assignment.end && (s[i + 1].Punct('(') || s[i + 1].Punct('.')))) {
       // excluded.n, source.n and the like are the incoming row.
-      if (i > 1 && s[i - 1].Punct('.') && (s[i - 2].Is("excluded") || s[i - 2].Is("new") || s[i - 2].Is("source") || s[i - 2].Is("src") || s[i - 2].Is("s"))) continue;
+      if (i > 1 && s[i - 1].Punct('.') &&
+          (s[i - 2].Is("excluded") || s[i - 2].Is("new") || s[i - 2].Is("source") || s[i - 2].Is("src") ||
+           s[i - 2].Is("s")))
+        continue;
       if (i > assignment.begin && s[i - 1].Punct('(') && i > assignment.begin + 1 && s[i - 2].Is("values")) continue;
       return true;
     }
@@ -320,8 +405,11 @@ bool Mentions(const SqlStatement& s, const Assignment& assignment, const std::st
 
 bool Computes(const SqlStatement& s, const Assignment& assignment) {
   for (size_t i = assignment.begin; i < assignment.end; ++i) {
-    if (s[i].Punct('+') || s[i].Punct('-') || s[i].Punct('*') || s[i].Punct('/') || s[i].Punct('%') || s[i].Punct('^') || s[i].text == "||" || s[i].Is("not")) return true;
-    if (s[i].kind == Kind::kWord && i + 1 < assignment.end && s[i + 1].Punct('(') && In(kAppenders, s[i].text)) return true;
+    if (s[i].Punct('+') || s[i].Punct('-') || s[i].Punct('*') || s[i].Punct('/') || s[i].Punct('%') ||
+        s[i].Punct('^') || s[i].text == "||" || s[i].Is("not"))
+      return true;
+    if (s[i].kind == Kind::kWord && i + 1 < assignment.end && s[i + 1].Punct('(') && In(kAppenders, s[i].text))
+      return true;
   }
   return false;
 }
@@ -331,7 +419,9 @@ bool GuardedBy(const SqlStatement& s, const std::string& column) {
   const size_t where = FindTop(s, "where");
   if (where == std::string::npos) return false;
   for (size_t i = where + 1; i + 2 < s.size(); ++i) {
-    if (s[i].IsName() && AsciiLower(s[i].text) == column && s[i + 1].Punct('=') && (IsConstant(s[i + 2]) || s[i + 2].kind == Kind::kTemplate)) return true;
+    if (s[i].IsName() && AsciiLower(s[i].text) == column && s[i + 1].Punct('=') &&
+        (IsConstant(s[i + 2]) || s[i + 2].kind == Kind::kTemplate))
+      return true;
   }
   return false;
 }
@@ -345,12 +435,14 @@ void ReadModifyWriteIn(const SqlStatement& s, Found* found) {
     for (const Assignment& assignment : assignments) {
       if (assignment.begin == std::string::npos) {
         AddOnce(found, "read-modify-write of " + assignment.column);
-      } else if (Mentions(s, assignment, assignment.column) && Computes(s, assignment) && !GuardedBy(s, assignment.column)) {
+      } else if (Mentions(s, assignment, assignment.column) && Computes(s, assignment) &&
+                 !GuardedBy(s, assignment.column)) {
         AddOnce(found, "read-modify-write of " + assignment.column);
       }
       // A swap gives the old state back on the second run.
       for (const Assignment& other : assignments) {
-        if (assignment.column < other.column && assignment.begin != std::string::npos && other.begin != std::string::npos && Mentions(s, assignment, other.column) &&
+        if (assignment.column < other.column && assignment.begin != std::string::npos &&
+            other.begin != std::string::npos && Mentions(s, assignment, other.column) &&
             Mentions(s, other, assignment.column)) {
           AddOnce(found, "swap of " + assignment.column + " and " + other.column);
         }
@@ -385,10 +477,13 @@ struct Prepared {
 };
 
 bool HasKeyClause(const SqlStatement& s) {
-  return FindPair(s, "on", "conflict") != std::string::npos || FindPair(s, "on", "duplicate") != std::string::npos || FindPair(s, "insert", "or") != std::string::npos ||
-         FindPair(s, "insert", "ignore") != std::string::npos || FindPair(s, "insert", "overwrite") != std::string::npos || FindPair(s, "not", "exists") != std::string::npos ||
-         FindPair(s, "not", "in") != std::string::npos || Has(s, "except") || Has(s, "minus") || (FindPair(s, "left", "join") != std::string::npos && FindPair(s, "is", "null") != std::string::npos) ||
-         (FindPair(s, "replace", "where") != std::string::npos) || (FindPair(s, "by", "name") != std::string::npos && FindPair(s, "insert", "or") != std::string::npos);
+  return FindPair(s, "on", "conflict") != std::string::npos || FindPair(s, "on", "duplicate") != std::string::npos ||
+         FindPair(s, "insert", "or") != std::string::npos || FindPair(s, "insert", "ignore") != std::string::npos ||
+         FindPair(s, "insert", "overwrite") != std::string::npos || FindPair(s, "not", "exists") != std::string::npos ||
+         FindPair(s, "not", "in") != std::string::npos || Has(s, "except") || Has(s, "minus") ||
+         (FindPair(s, "left", "join") != std::string::npos && FindPair(s, "is", "null") != std::string::npos) ||
+         (FindPair(s, "replace", "where") != std::string::npos) ||
+         (FindPair(s, "by", "name") != std::string::npos && FindPair(s, "insert", "or") != std::string::npos);
 }
 
 void InsertsIn(const SqlStatement& s, const Prepared& prepared, Found* found) {
@@ -406,16 +501,23 @@ void InsertsIn(const SqlStatement& s, const Prepared& prepared, Found* found) {
   }
 }
 
-constexpr std::string_view kSequences[] = {"currval", "gen_id", "identity", "ident_current", "last_insert_id", "last_insert_rowid", "lastval", "nextval", "scope_identity"};
+constexpr std::string_view kSequences[] = {"currval",       "gen_id",         "identity",
+                                           "ident_current", "last_insert_id", "last_insert_rowid",
+                                           "lastval",       "nextval",        "scope_identity"};
 
 void CountersIn(const SqlStatement& s, Found* found) {
   for (const SqlCall& call : CallsIn(s)) {
-    if (In(kSequences, s[call.at].text) && !(s[call.at].text == "identity" && Has(s, "create"))) AddOnce(found, Upper(s[call.at].text) + "()");
+    if (In(kSequences, s[call.at].text) && !(s[call.at].text == "identity" && Has(s, "create")))
+      AddOnce(found, Upper(s[call.at].text) + "()");
   }
   for (size_t i = 0; i + 1 < s.size(); ++i) {
-    if (s[i].Punct('.') && (s[i + 1].Is("nextval") || s[i + 1].Is("currval")) && !(i + 2 < s.size() && s[i + 2].Punct('('))) AddOnce(found, Upper(s[i + 1].text));
+    if (s[i].Punct('.') && (s[i + 1].Is("nextval") || s[i + 1].Is("currval")) &&
+        !(i + 2 < s.size() && s[i + 2].Punct('(')))
+      AddOnce(found, Upper(s[i + 1].text));
   }
-  if (const size_t at = FindPair(s, "next", "value"); at != std::string::npos && at + 2 < s.size() && s[at + 2].Is("for")) AddOnce(found, "NEXT VALUE FOR");
+  if (const size_t at = FindPair(s, "next", "value");
+      at != std::string::npos && at + 2 < s.size() && s[at + 2].Is("for"))
+    AddOnce(found, "NEXT VALUE FOR");
 }
 
 void AppendsIn(const SqlStatement& s, const Prepared& prepared, Found* found) {
@@ -429,9 +531,11 @@ void AppendsIn(const SqlStatement& s, const Prepared& prepared, Found* found) {
     const size_t force = FindTop(s, "force");
     const bool forced = force != std::string::npos && force + 2 < s.size() && s[force + 2].Is("true");
     if (!into || forced) AddOnce(found, "COPY appends to " + table);
-  } else if (s[0].Is("load") && s.size() > 1 && s[1].Is("data") && !Has(s, "overwrite") && !Has(s, "replace") && !Has(s, "ignore")) {
+  } else if (s[0].Is("load") && s.size() > 1 && s[1].Is("data") && !Has(s, "overwrite") && !Has(s, "replace") &&
+             !Has(s, "ignore")) {
     AddOnce(found, "LOAD DATA appends");
-  } else if ((s[0].Is("delete") || s[0].Is("update")) && (FindTop(s, "limit") != std::string::npos || (s.size() > 1 && s[1].Is("top")))) {
+  } else if ((s[0].Is("delete") || s[0].Is("update")) &&
+             (FindTop(s, "limit") != std::string::npos || (s.size() > 1 && s[1].Is("top")))) {
     AddOnce(found, Upper(s[0].text) + " of the next rows (LIMIT)");
   }
 }
@@ -451,22 +555,52 @@ Found NonIdempotentIn(const std::vector<SqlStatement>& statements) {
   return found;
 }
 
-// --- order of results ------------------------------------------------------------------------------------------------------
+// --- order of results
+// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
-constexpr std::string_view kAggregates[] = {"approx_count_distinct", "array_agg", "avg", "bit_and", "bit_or", "bool_and", "bool_or", "count", "count_big", "count_if", "countif", "every", "group_concat",
-                                            "json_agg", "json_group_array", "jsonb_agg", "list", "listagg", "max", "median", "min", "stddev", "string_agg", "sum", "total", "variance"};
-constexpr std::string_view kOrderSensitive[] = {"any_value", "array_agg", "first", "first_value", "group_concat", "json_agg", "json_group_array", "jsonb_agg", "last", "last_value", "list", "listagg",
-                                                "string_agg"};
-constexpr std::string_view kHashes[] = {"checksum_agg", "digest", "farm_fingerprint", "hash", "hashbytes", "md5", "md5_hex", "md5_number", "sha", "sha1", "sha2", "sha256", "sha512", "standard_hash"};
+constexpr std::string_view kAggregates[] = {"approx_count_distinct",
+                                            "array_agg",
+                                            "avg",
+                                            "bit_and",
+                                            "bit_or",
+                                            "bool_and",
+                                            "bool_or",
+                                            "count",
+                                            "count_big",
+                                            "count_if",
+                                            "countif",
+                                            "every",
+                                            "group_concat",
+                                            "json_agg",
+                                            "json_group_array",
+                                            "jsonb_agg",
+                                            "list",
+                                            "listagg",
+                                            "max",
+                                            "median",
+                                            "min",
+                                            "stddev",
+                                            "string_agg",
+                                            "sum",
+                                            "total",
+                                            "variance"};
+constexpr std::string_view kOrderSensitive[] = {
+    "any_value", "array_agg", "first",      "first_value", "group_concat", "json_agg",  "json_group_array",
+    "jsonb_agg", "last",      "last_value", "list",        "listagg",      "string_agg"};
+constexpr std::string_view kHashes[] = {"checksum_agg", "digest",  "farm_fingerprint", "hash",         "hashbytes",
+                                        "md5",          "md5_hex", "md5_number",       "sha",          "sha1",
+                                        "sha2",         "sha256",  "sha512",           "standard_hash"};
 
 // Columns that name one row by the way they are called.
 bool LooksUnique(std::string name) {
   name = AsciiLower(name);
-  constexpr std::string_view kWhole[] = {"code", "email", "guid", "id", "iban", "isbn", "key", "pk", "rowid", "sku", "slug", "uid", "uuid"};
+  constexpr std::string_view kWhole[] = {"code", "email", "guid", "id",   "iban", "isbn", "key",
+                                         "pk",   "rowid", "sku",  "slug", "uid",  "uuid"};
   if (In(kWhole, name)) return true;
-  for (const std::string_view tail : {"_id", "_key", "_uuid", "_pk", "_guid", "_code", "_no", "_nr", "_number", "_sk", "_hash", "_sku"}) {
+  for (const std::string_view tail :
+       {"_id", "_key", "_uuid", "_pk", "_guid", "_code", "_no", "_nr", "_number", "_sk", "_hash", "_sku"}) {
     if (name.ends_with(tail)) return true;
   }
   return false;
@@ -517,7 +651,9 @@ struct Select {
 };
 
 size_t ClauseEnd(const SqlStatement& s, size_t begin, size_t end) {
-  constexpr std::string_view kClauses[] = {"except", "fetch", "for", "from", "group", "having", "intersect", "into", "limit", "minus", "offset", "option", "order", "qualify", "union", "where", "window"};
+  constexpr std::string_view kClauses[] = {"except",    "fetch",   "for",   "from",  "group",  "having",
+                                           "intersect", "into",    "limit", "minus", "offset", "option",
+                                           "order",     "qualify", "union", "where", "window"};
   int depth = 0;
   for (size_t i = begin; i < end; ++i) {
     if (s[i].Punct('(')) ++depth;
@@ -553,10 +689,12 @@ Select ReadSelect(const SqlStatement& s, size_t begin, size_t end) {
     if (clause == "where") select.where = {body, next};
     if (clause == "group") select.group_by = SplitCommas(s, body, next);
     if (clause == "order") select.order_by = SplitCommas(s, body, next);
-    if (clause == "union" || clause == "intersect" || clause == "except" || clause == "minus") select.set_operation = true;
+    if (clause == "union" || clause == "intersect" || clause == "except" || clause == "minus")
+      select.set_operation = true;
     if (clause == "limit" || clause == "fetch") {
       select.limit = true;
-      select.limit_one |= (body < end && s[body].text == "1") || (clause == "fetch" && body + 1 < end && s[body + 1].text == "1");
+      select.limit_one |=
+          (body < end && s[body].text == "1") || (clause == "fetch" && body + 1 < end && s[body + 1].text == "1");
     }
     stop = next;
   }
@@ -591,7 +729,8 @@ bool PicksOneRow(const SqlStatement& s, const Select& select) {
     if (depth == 0 && i + 2 < select.where.second && s[i].IsName() && s[i + 1].Punct('=') && IsConstant(s[i + 2])) {
       const std::string name = AsciiLower(s[i].text);
       // `customer_id = ?` may pick many orders; `id`, `key` and the like are the table's own.
-      unique |= name == "id" || name == "uuid" || name == "key" || name == "pk" || name == "rowid" || name == "guid" || name == "email" || name == "sku" || name == "slug";
+      unique |= name == "id" || name == "uuid" || name == "key" || name == "pk" || name == "rowid" || name == "guid" ||
+                name == "email" || name == "sku" || name == "slug";
     }
   }
   return unique;
@@ -608,7 +747,8 @@ bool IsTotal(const SqlStatement& s, const Select& select) {
   for (const Range& key : select.order_by) {
     std::string name = NameOf(s, key);
     // ORDER BY 2.
-    if (const auto position = ParseInt64(name); position && *position >= 1 && static_cast<size_t>(*position) <= select.items.size()) {
+    if (const auto position = ParseInt64(name);
+        position && *position >= 1 && static_cast<size_t>(*position) <= select.items.size()) {
       name = NameOf(s, select.items[static_cast<size_t>(*position) - 1]);
     }
     if (LooksUnique(name)) return true;
@@ -617,7 +757,8 @@ bool IsTotal(const SqlStatement& s, const Select& select) {
   const auto all_ordered = [&](const std::vector<Range>& ranges) {
     return !ranges.empty() && std::all_of(ranges.begin(), ranges.end(), [&](const Range& range) {
       std::string name = NameOf(s, range);
-      if (const auto position = ParseInt64(name); position && *position >= 1 && static_cast<size_t>(*position) <= select.items.size()) {
+      if (const auto position = ParseInt64(name);
+          position && *position >= 1 && static_cast<size_t>(*position) <= select.items.size()) {
         name = NameOf(s, select.items[static_cast<size_t>(*position) - 1]);
       }
       return ordered.contains(name);
@@ -638,7 +779,8 @@ Found UnorderedAggregatesIn(const SqlStatement& s) {
       const size_t open = s[end].Is("within") ? end + 2 : end + 1;
       if (open < s.size() && s[open].Punct('(')) end = std::min(MatchingParenthesis(s, open) + 1, s.size());
       // OVER a named window is ordered where it is declared.
-      else ordered = true;
+      else
+        ordered = true;
     }
     for (size_t i = call.open; i < end; ++i) ordered |= s[i].Is("order");
     if (!ordered) AddOnce(&found, Upper(name) + "() without ORDER BY");
@@ -648,7 +790,9 @@ Found UnorderedAggregatesIn(const SqlStatement& s) {
     if (name != "row_number" && name != "lag" && name != "lead" && name != "ntile") continue;
     if (call.close + 2 >= s.size() || !s[call.close + 1].Is("over") || !s[call.close + 2].Punct('(')) continue;
     const size_t close = MatchingParenthesis(s, call.close + 2);
-    const bool ordered = std::any_of(s.begin() + static_cast<ptrdiff_t>(call.close), s.begin() + static_cast<ptrdiff_t>(std::min(close, s.size())), [](const SqlToken& token) { return token.Is("order"); });
+    const bool ordered = std::any_of(s.begin() + static_cast<ptrdiff_t>(call.close),
+                                     s.begin() + static_cast<ptrdiff_t>(std::min(close, s.size())),
+                                     [](const SqlToken& token) { return token.Is("order"); });
     if (!ordered) AddOnce(&found, Upper(name) + "() over rows without ORDER BY");
   }
   return found;
@@ -657,7 +801,8 @@ Found UnorderedAggregatesIn(const SqlStatement& s) {
 bool ReturnsRows(const SqlStatement& s) {
   if (s[0].Is("select") || s[0].Is("values") || s[0].Is("table") || s[0].Is("show") || s[0].Punct('(')) return true;
   if (s[0].Is("with")) {
-    const size_t verb = std::min({FindTop(s, "insert"), FindTop(s, "update"), FindTop(s, "delete"), FindTop(s, "merge")});
+    const size_t verb =
+        std::min({FindTop(s, "insert"), FindTop(s, "update"), FindTop(s, "delete"), FindTop(s, "merge")});
     return verb == std::string::npos;
   }
   return false;
@@ -671,9 +816,13 @@ ResultOrder JudgeSelect(const SqlStatement& s, size_t begin, size_t end) {
     return result;
   }
   result.unordered_aggregates = UnorderedAggregatesIn(s);
-  const bool all_aggregates = !select.items.empty() && std::all_of(select.items.begin(), select.items.end(), [&](const Range& item) { return IsAggregateItem(s, item); }) &&
-                              std::any_of(select.items.begin(), select.items.end(), [&](const Range& item) { return item.second > item.first + 1; });
-  if (!select.set_operation && ((select.group_by.empty() && all_aggregates) || !select.has_from || PicksOneRow(s, select))) {
+  const bool all_aggregates = !select.items.empty() &&
+                              std::all_of(select.items.begin(), select.items.end(),
+                                          [&](const Range& item) { return IsAggregateItem(s, item); }) &&
+                              std::any_of(select.items.begin(), select.items.end(),
+                                          [&](const Range& item) { return item.second > item.first + 1; });
+  if (!select.set_operation &&
+      ((select.group_by.empty() && all_aggregates) || !select.has_from || PicksOneRow(s, select))) {
     result.order = RowOrder::kSingleRow;
   } else if (select.order_by.empty()) {
     result.order = RowOrder::kNone;
@@ -716,7 +865,8 @@ Found UnorderedKeptIn(const std::vector<SqlStatement>& statements) {
   Found found;
   for (const SqlStatement& s : statements) {
     const Found aggregates = UnorderedAggregatesIn(s);
-    const bool hashed = std::any_of(s.begin(), s.end(), [](const SqlToken& token) { return token.kind == Kind::kWord && In(kHashes, token.text); });
+    const bool hashed = std::any_of(
+        s.begin(), s.end(), [](const SqlToken& token) { return token.kind == Kind::kWord && In(kHashes, token.text); });
     const bool stored = s[0].Is("insert") || s[0].Is("create") || s[0].Is("merge") || s[0].Is("update");
     if (!aggregates.empty() && (hashed || stored || s[0].Is("copy") || s[0].Is("unload"))) {
       for (const std::string& what : aggregates) AddOnce(&found, what + (hashed ? ", hashed" : ", stored"));
@@ -727,17 +877,20 @@ Found UnorderedKeptIn(const std::vector<SqlStatement>& statements) {
       for (size_t i = 0; i < s.size(); ++i) {
         if (!s[i].Punct('(') || i + 1 >= s.size() || !(s[i + 1].Is("select") || s[i + 1].Is("with"))) continue;
         const ResultOrder inner = JudgeSelect(s, i + 1, MatchingParenthesis(s, i));
-        if (inner.order == RowOrder::kNone || inner.order == RowOrder::kPartial) AddOnce(&found, "export with " + inner.why);
+        if (inner.order == RowOrder::kNone || inner.order == RowOrder::kPartial)
+          AddOnce(&found, "export with " + inner.why);
         break;
       }
     }
     if (Has(s, "outfile") || Has(s, "dumpfile")) {
       const ResultOrder inner = JudgeSelect(s, 0, s.size());
-      if (inner.order == RowOrder::kNone || inner.order == RowOrder::kPartial) AddOnce(&found, "export with " + inner.why);
+      if (inner.order == RowOrder::kNone || inner.order == RowOrder::kPartial)
+        AddOnce(&found, "export with " + inner.why);
     }
     if (stored && FindTop(s, "select") != std::string::npos) {
       const Select select = ReadSelect(s, 0, s.size());
-      if (select.limit && select.order_by.empty() && select.has_from && !s[0].Is("update")) AddOnce(&found, "LIMIT without ORDER BY, stored");
+      if (select.limit && select.order_by.empty() && select.has_from && !s[0].Is("update"))
+        AddOnce(&found, "LIMIT without ORDER BY, stored");
     }
   }
   return found;
@@ -746,22 +899,26 @@ Found UnorderedKeptIn(const std::vector<SqlStatement>& statements) {
 std::vector<std::string> PathsWrittenBy(const std::vector<SqlStatement>& statements) {
   std::vector<std::string> paths;
   for (const SqlStatement& s : statements) {
-    const bool writes = s[0].Is("copy") || s[0].Is("unload") || s[0].Is("export") || Has(s, "outfile") || Has(s, "dumpfile") || Has(s, "location");
+    const bool writes = s[0].Is("copy") || s[0].Is("unload") || s[0].Is("export") || Has(s, "outfile") ||
+                        Has(s, "dumpfile") || Has(s, "location");
     if (!writes) continue;
     for (const SqlToken& token : s) {
-      if (token.kind == Kind::kString || (token.kind == Kind::kBind && token.text[0] == '@')) paths.push_back(token.text);
+      if (token.kind == Kind::kString || (token.kind == Kind::kBind && token.text[0] == '@'))
+        paths.push_back(token.text);
     }
   }
   return paths;
 }
 
-// --- session settings ------------------------------------------------------------------------------------------------------
+// --- session settings
+// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
 bool LooksLikeInstant(const std::string& raw) {
   const std::string name = AsciiLower(raw);
-  constexpr std::string_view kWhole[] = {"created", "datetime", "event_time", "eventtime", "timestamp", "ts", "updated"};
+  constexpr std::string_view kWhole[] = {"created",   "datetime", "event_time", "eventtime",
+                                         "timestamp", "ts",       "updated"};
   if (In(kWhole, name)) return true;
   for (const std::string_view tail : {"_at", "_ts", "_time", "_timestamp", "_datetime", "_tstz", "timestamp"}) {
     if (name.ends_with(tail)) return true;
@@ -771,44 +928,60 @@ bool LooksLikeInstant(const std::string& raw) {
 
 bool LooksLikeText(const std::string& raw) {
   const std::string name = AsciiLower(raw);
-  constexpr std::string_view kWhole[] = {"address", "city", "country", "description", "firstname", "label", "lastname", "name", "surname", "text", "title", "username"};
+  constexpr std::string_view kWhole[] = {"address",  "city", "country", "description", "firstname", "label",
+                                         "lastname", "name", "surname", "text",        "title",     "username"};
   if (In(kWhole, name)) return true;
-  return name.ends_with("_name") || name.ends_with("_title") || name.ends_with("_label") || name.ends_with("_text") || name.ends_with("_city") || name.ends_with("_country");
+  return name.ends_with("_name") || name.ends_with("_title") || name.ends_with("_label") || name.ends_with("_text") ||
+         name.ends_with("_city") || name.ends_with("_country");
 }
 
 bool SetsZone(const SqlStatement& s) {
   constexpr std::string_view kNotExplicit[] = {"default", "local", "localtime", "system"};
   if (!s[0].Is("set") && !s[0].Is("alter") && !s[0].Is("pragma")) return false;
-  const bool zone = std::any_of(s.begin(), s.end(), [](const SqlToken& token) { return token.Is("timezone") || token.Is("time_zone") || token.Is("zone"); });
-  return zone && std::none_of(s.begin(), s.end(), [&](const SqlToken& token) { return In(kNotExplicit, AsciiLower(token.text)); });
+  const bool zone = std::any_of(s.begin(), s.end(), [](const SqlToken& token) {
+    return token.Is("timezone") || token.Is("time_zone") || token.Is("zone");
+  });
+  return zone && std::none_of(s.begin(), s.end(),
+                              [&](const SqlToken& token) { return In(kNotExplicit, AsciiLower(token.text)); });
 }
 
 bool SetsCollation(const SqlStatement& s) {
-  return s[0].Is("set") && std::any_of(s.begin(), s.end(), [](const SqlToken& token) { return token.Is("lc_collate") || token.Is("collation_connection") || token.Is("collation") || token.Is("names"); });
+  return s[0].Is("set") && std::any_of(s.begin(), s.end(), [](const SqlToken& token) {
+           return token.Is("lc_collate") || token.Is("collation_connection") || token.Is("collation") ||
+                  token.Is("names");
+         });
 }
 
 bool SetsLocale(const SqlStatement& s) {
-  return (s[0].Is("set") || s[0].Is("alter")) &&
-         std::any_of(s.begin(), s.end(), [](const SqlToken& token) { return token.Is("lc_time") || token.Is("lc_time_names") || token.Is("nls_date_language") || token.Is("language") || token.Is("nls_language"); });
+  return (s[0].Is("set") || s[0].Is("alter")) && std::any_of(s.begin(), s.end(), [](const SqlToken& token) {
+           return token.Is("lc_time") || token.Is("lc_time_names") || token.Is("nls_date_language") ||
+                  token.Is("language") || token.Is("nls_language");
+         });
 }
 
 bool AnyInstant(const SqlStatement& s, size_t begin, size_t end) {
   bool instant = false;
   for (size_t i = begin; i < std::min(end, s.size()); ++i) {
-    if (s[i].Is("zone") || s[i].Is("convert_timezone") || s[i].Is("timezone") || s[i].Is("from_utc_timestamp") || s[i].Is("to_utc_timestamp")) return false;
+    if (s[i].Is("zone") || s[i].Is("convert_timezone") || s[i].Is("timezone") || s[i].Is("from_utc_timestamp") ||
+        s[i].Is("to_utc_timestamp"))
+      return false;
     instant |= s[i].IsName() && LooksLikeInstant(s[i].text) && !(i + 1 < s.size() && s[i + 1].Punct('('));
   }
   return instant;
 }
 
 // Functions that cut an instant into days and hours: the result depends on the session's zone.
-constexpr std::string_view kZoneCuts[] = {"date", "date_format", "date_part", "date_trunc", "day", "dayofmonth", "dayofweek", "extract", "hour", "month", "to_char", "to_date", "trunc", "week", "year"};
+constexpr std::string_view kZoneCuts[] = {"date",       "date_format", "date_part", "date_trunc", "day",
+                                          "dayofmonth", "dayofweek",   "extract",   "hour",       "month",
+                                          "to_char",    "to_date",     "trunc",     "week",       "year"};
 
 void ZoneIn(const SqlStatement& s, Found* found) {
   for (const SqlCall& call : CallsIn(s)) {
     const std::string& name = s[call.at].text;
-    if (name == "from_unixtime" || name == "to_timestamp_ltz") AddOnce(found, Upper(name) + "() in the session's time zone");
-    if (name == "convert_timezone" && ArgumentsOf(s, call).size() == 2) AddOnce(found, "CONVERT_TIMEZONE() from the session's time zone");
+    if (name == "from_unixtime" || name == "to_timestamp_ltz")
+      AddOnce(found, Upper(name) + "() in the session's time zone");
+    if (name == "convert_timezone" && ArgumentsOf(s, call).size() == 2)
+      AddOnce(found, "CONVERT_TIMEZONE() from the session's time zone");
     if (name == "current_setting" && call.open + 1 < s.size()) {
       const std::string setting = AsciiLower(s[call.open + 1].text);
       if (setting == "timezone" || setting.starts_with("lc_")) AddOnce(found, "current_setting('" + setting + "')");
@@ -818,21 +991,26 @@ void ZoneIn(const SqlStatement& s, Found* found) {
     // date_trunc('day', ts, 'UTC') names its zone.
     if ((name == "date_trunc" && arguments.size() == 3)) continue;
     const std::string unit = call.open + 1 < s.size() ? AsciiLower(s[call.open + 1].text) : std::string();
-    if (unit == "epoch" || unit == "second" || unit == "minute" || unit == "microseconds" || unit == "milliseconds") continue;
+    if (unit == "epoch" || unit == "second" || unit == "minute" || unit == "microseconds" || unit == "milliseconds")
+      continue;
     AddOnce(found, Upper(name) + "() in the session's time zone");
   }
   for (size_t i = 0; i + 2 < s.size(); ++i) {
     const bool cast = (s[i + 1].text == "::" || s[i + 1].Is("as")) && s[i + 2].Is("date");
-    if (cast && s[i].IsName() && LooksLikeInstant(s[i].text)) AddOnce(found, "cast of " + AsciiLower(s[i].text) + " to a date in the session's time zone");
-    if (s[i].kind == Kind::kString && (s[i + 1].text == "::" || s[i + 1].Is("as")) && s[i + 2].Is("timestamptz") && s[i].text.find_first_of("zZ+") == std::string::npos &&
-        s[i].text.find(" UTC") == std::string::npos && !s[i].text.empty() && IsAsciiDigit(s[i].text[0])) {
+    if (cast && s[i].IsName() && LooksLikeInstant(s[i].text))
+      AddOnce(found, "cast of " + AsciiLower(s[i].text) + " to a date in the session's time zone");
+    if (s[i].kind == Kind::kString && (s[i + 1].text == "::" || s[i + 1].Is("as")) && s[i + 2].Is("timestamptz") &&
+        s[i].text.find_first_of("zZ+") == std::string::npos && s[i].text.find(" UTC") == std::string::npos &&
+        !s[i].text.empty() && IsAsciiDigit(s[i].text[0])) {
       AddOnce(found, "a time without zone read as timestamptz");
     }
   }
   for (const SqlToken& token : s) {
-    if (token.Is("sessiontimezone") || token.Is("session_timezone") || token.Is("dbtimezone")) AddOnce(found, Upper(token.text));
+    if (token.Is("sessiontimezone") || token.Is("session_timezone") || token.Is("dbtimezone"))
+      AddOnce(found, Upper(token.text));
   }
-  if (const size_t zone = FindPair(s, "time", "zone"); zone != std::string::npos && s[0].Is("set") && zone + 2 < s.size() &&
+  if (const size_t zone = FindPair(s, "time", "zone"); zone != std::string::npos && s[0].Is("set") &&
+                                                       zone + 2 < s.size() &&
                                                        (s[zone + 2].Is("local") || s[zone + 2].Is("default"))) {
     AddOnce(found, "SET TIME ZONE " + Upper(s[zone + 2].text));
   }
@@ -841,21 +1019,29 @@ void ZoneIn(const SqlStatement& s, Found* found) {
 void LocaleIn(const SqlStatement& s, Found* found) {
   for (const SqlCall& call : CallsIn(s)) {
     const std::string& name = s[call.at].text;
-    if (name == "monthname" || name == "dayname" || name == "datename") AddOnce(found, Upper(name) + "() in the server's language");
-    if (name == "to_char" || name == "date_format" || name == "format" || name == "strftime" || name == "to_date" || name == "to_timestamp") {
+    if (name == "monthname" || name == "dayname" || name == "datename")
+      AddOnce(found, Upper(name) + "() in the server's language");
+    if (name == "to_char" || name == "date_format" || name == "format" || name == "strftime" || name == "to_date" ||
+        name == "to_timestamp") {
       for (size_t i = call.open; i < std::min(call.close, s.size()); ++i) {
         if (s[i].kind != Kind::kString) continue;
         const std::string pattern = AsciiLower(s[i].text);
-        const bool names = name == "date_format" || name == "strftime" ? (s[i].text.find("%M") != std::string::npos && name == "date_format") || s[i].text.find("%b") != std::string::npos ||
-                                                                             s[i].text.find("%B") != std::string::npos || s[i].text.find("%a") != std::string::npos || s[i].text.find("%A") != std::string::npos ||
-                                                                             s[i].text.find("%W") != std::string::npos
-                                                                       : pattern.find("month") != std::string::npos || pattern.find("mon") != std::string::npos || pattern.find("day") != std::string::npos ||
-                                                                             pattern.find("dy") != std::string::npos || (name == "to_char" && s[i].text.find_first_of("LG") != std::string::npos && s[i].text.find('9') != std::string::npos);
+        const bool names =
+            name == "date_format" || name == "strftime"
+                ? (s[i].text.find("%M") != std::string::npos && name == "date_format") ||
+                      s[i].text.find("%b") != std::string::npos || s[i].text.find("%B") != std::string::npos ||
+                      s[i].text.find("%a") != std::string::npos || s[i].text.find("%A") != std::string::npos ||
+                      s[i].text.find("%W") != std::string::npos
+                : pattern.find("month") != std::string::npos || pattern.find("mon") != std::string::npos ||
+                      pattern.find("day") != std::string::npos || pattern.find("dy") != std::string::npos ||
+                      (name == "to_char" && s[i].text.find_first_of("LG") != std::string::npos &&
+                       s[i].text.find('9') != std::string::npos);
         if (names) AddOnce(found, Upper(name) + "('" + s[i].text + "') in the server's language");
       }
       if (name == "format" && ArgumentsOf(s, call).size() == 2 && call.close >= 1) {
         const SqlToken& last = s[std::min(call.close, s.size()) - 1];
-        if (last.kind == Kind::kString && last.text.size() <= 2 && !last.text.empty() && IsAsciiAlpha(last.text[0])) AddOnce(found, "FORMAT() in the server's culture");
+        if (last.kind == Kind::kString && last.text.size() <= 2 && !last.text.empty() && IsAsciiAlpha(last.text[0]))
+          AddOnce(found, "FORMAT() in the server's culture");
       }
     }
   }
@@ -863,10 +1049,14 @@ void LocaleIn(const SqlStatement& s, Found* found) {
 
 void CollationIn(const SqlStatement& s, Found* found) {
   for (size_t i = 0; i < s.size(); ++i) {
-    if (s[i].Is("collate") && i + 1 < s.size() && (AsciiLower(s[i + 1].text) == "default" || AsciiLower(s[i + 1].text) == "database_default")) AddOnce(found, "COLLATE " + s[i + 1].text);
+    if (s[i].Is("collate") && i + 1 < s.size() &&
+        (AsciiLower(s[i + 1].text) == "default" || AsciiLower(s[i + 1].text) == "database_default"))
+      AddOnce(found, "COLLATE " + s[i + 1].text);
     // name < 'M', name between 'a' and 'm'
-    const bool compares = s[i].Punct('<') || s[i].Punct('>') || s[i].text == "<=" || s[i].text == ">=" || s[i].Is("between");
-    if (compares && i > 0 && i + 1 < s.size() && s[i - 1].IsName() && s[i + 1].kind == Kind::kString && LooksLikeText(s[i - 1].text)) {
+    const bool compares =
+        s[i].Punct('<') || s[i].Punct('>') || s[i].text == "<=" || s[i].text == ">=" || s[i].Is("between");
+    if (compares && i > 0 && i + 1 < s.size() && s[i - 1].IsName() && s[i + 1].kind == Kind::kString &&
+        LooksLikeText(s[i - 1].text)) {
       AddOnce(found, "comparison of " + AsciiLower(s[i - 1].text) + " in the server's collation");
     }
   }
@@ -876,10 +1066,14 @@ void CollationIn(const SqlStatement& s, Found* found) {
     for (; end < s.size(); ++end) {
       if (s[end].Punct('(')) ++depth;
       if (s[end].Punct(')') && --depth < 0) break;
-      if (depth == 0 && (s[end].Is("limit") || s[end].Is("offset") || s[end].Is("fetch") || s[end].Is("for") || s[end].Is("rows"))) break;
+      if (depth == 0 &&
+          (s[end].Is("limit") || s[end].Is("offset") || s[end].Is("fetch") || s[end].Is("for") || s[end].Is("rows")))
+        break;
     }
     for (const Range& key : SplitCommas(s, at + 2, end)) {
-      const bool collated = std::any_of(s.begin() + static_cast<ptrdiff_t>(key.first), s.begin() + static_cast<ptrdiff_t>(key.second), [](const SqlToken& token) { return token.Is("collate"); });
+      const bool collated =
+          std::any_of(s.begin() + static_cast<ptrdiff_t>(key.first), s.begin() + static_cast<ptrdiff_t>(key.second),
+                      [](const SqlToken& token) { return token.Is("collate"); });
       const std::string name = NameOf(s, key);
       if (!collated && LooksLikeText(name)) AddOnce(found, "ORDER BY " + name + " in the server's collation");
     }
@@ -904,11 +1098,16 @@ Found SessionSettingsIn(const std::vector<SqlStatement>& statements) {
 
 bool ReadsLikeCode(const std::vector<SqlToken>& tokens) {
   // `to`, `of`, `from`: words that sentences and SQL share do not help; two unknown words in a row twice do.
-  constexpr std::string_view kKeywords[] = {"and", "as", "asc", "at", "between", "by", "case", "cast", "date", "day", "desc", "distinct", "else", "end", "from", "hour", "in", "interval",
-                                            "is", "like", "limit", "minute", "month", "not", "null", "on", "or", "order", "select", "then", "time", "timestamp", "week", "when", "where", "year", "zone"};
+  constexpr std::string_view kKeywords[] = {
+      "and",   "as",        "asc",   "at",   "between", "by",   "case", "cast",     "date",   "day",
+      "desc",  "distinct",  "else",  "end",  "from",    "hour", "in",   "interval", "is",     "like",
+      "limit", "minute",    "month", "not",  "null",    "on",   "or",   "order",    "select", "then",
+      "time",  "timestamp", "week",  "when", "where",   "year", "zone"};
   size_t pairs = 0;
   for (size_t i = 0; i + 1 < tokens.size(); ++i) {
-    if (tokens[i].kind == Kind::kWord && tokens[i + 1].kind == Kind::kWord && !In(kKeywords, tokens[i].text) && !In(kKeywords, tokens[i + 1].text)) ++pairs;
+    if (tokens[i].kind == Kind::kWord && tokens[i + 1].kind == Kind::kWord && !In(kKeywords, tokens[i].text) &&
+        !In(kKeywords, tokens[i + 1].text))
+      ++pairs;
   }
   return pairs == 0;
 }

@@ -1,6 +1,6 @@
-// What the plan rules ask of SQL text: calls that give another answer each time, statements that change state when repeated,
-// results whose order nobody fixed, settings taken from the server. Each question returns what it found, in the words of the
-// text, in order of appearance; an empty list means nothing. Pure functions of tokens.
+// What the plan rules ask of SQL text: calls that give another answer each time, statements that change state when
+// repeated, results whose order nobody fixed, settings taken from the server. Each question returns what it found, in
+// the words of the text, in order of appearance; an empty list means nothing. Pure functions of tokens.
 #pragma once
 
 #include <string>
@@ -46,7 +46,8 @@ Found UnorderedKeptIn(const std::vector<SqlStatement>& statements);
 // File names that the text writes to (`COPY ... TO 'x'`, `INTO OUTFILE 'x'`).
 std::vector<std::string> PathsWrittenBy(const std::vector<SqlStatement>& statements);
 
-// Whether a text reads like an expression or a statement rather than like a sentence: names side by side make a sentence.
+// Whether a text reads like an expression or a statement rather than like a sentence: names side by side make a
+// sentence.
 bool ReadsLikeCode(const std::vector<SqlToken>& tokens);
 
 }  // namespace lockstep::analyzer

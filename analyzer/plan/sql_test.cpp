@@ -47,10 +47,13 @@ TEST(Sql, NamesOfDialectsAndHints) {
 }
 
 TEST(Sql, NeverHangsOnUnfinishedText) {
-  for (const char* text : {"'", "\"", "/*", "$x$ a", "{{", "${", "q'[", "[", "`", "--", "(((", "1e", "%(", "@@", "$$"}) {
+  for (const char* text :
+       {"'", "\"", "/*", "$x$ a", "{{", "${", "q'[", "[", "`", "--", "(((", "1e", "%(", "@@", "$$"}) {
     for (int dialect = 0; dialect <= static_cast<int>(SqlDialect::kTrino); ++dialect) {
       const auto statements = ParseSql(std::string("select ") + text, static_cast<SqlDialect>(dialect));
-      for (const auto question : {&CurrentTimeIn, &RandomIn, &UuidIn, &DynamicSqlIn, &NonIdempotentIn, &SessionSettingsIn, &UnorderedKeptIn, &ExternalCallsIn, &EnvironmentIn}) (*question)(statements);
+      for (const auto question : {&CurrentTimeIn, &RandomIn, &UuidIn, &DynamicSqlIn, &NonIdempotentIn,
+                                  &SessionSettingsIn, &UnorderedKeptIn, &ExternalCallsIn, &EnvironmentIn})
+        (*question)(statements);
       OrderOfResult(statements);
     }
   }
@@ -61,30 +64,33 @@ struct OrderCase {
   RowOrder order;
 };
 class SqlOrder : public testing::TestWithParam<OrderCase> {};
-TEST_P(SqlOrder, IsJudged) { EXPECT_EQ(OrderOfResult(ParseSql(GetParam().sql)).order, GetParam().order) << GetParam().sql; }
-INSTANTIATE_TEST_SUITE_P(Cases, SqlOrder, testing::ValuesIn(std::vector<OrderCase>{
-    {"select * from t", RowOrder::kNone},
-    {"select a from t order by created_at", RowOrder::kPartial},
-    {"select a, created_at from t order by created_at, id", RowOrder::kTotal},
-    {"select a, b from t order by b, a", RowOrder::kTotal},
-    {"select region, sum(n) as n from t group by region order by region", RowOrder::kTotal},
-    {"select region, sum(n) as n from t group by region order by n desc", RowOrder::kPartial},
-    {"select distinct region from t order by 1", RowOrder::kTotal},
-    {"select count(*) as n, max(x) from t", RowOrder::kSingleRow},
-    {"select count(*) over () from t", RowOrder::kNone},
-    {"select a from t where id = ?", RowOrder::kSingleRow},
-    {"select a from t where id = ? or b = 1", RowOrder::kNone},
-    {"select a from t limit 1", RowOrder::kNone},
-    {"select 1", RowOrder::kSingleRow},
-    {"with x as (select a from t order by id) select a from x", RowOrder::kNone},
-    {"with x as (select a from t) select a, id from x order by id", RowOrder::kTotal},
-    {"values (1), (2)", RowOrder::kTotal},
-    {"update t set a = 1", RowOrder::kNoRows},
-    {"update t set a = 1 returning a", RowOrder::kNone},
-    {"insert into t values (1) returning id", RowOrder::kSingleRow},
-    {"select a from t union select a from u order by a", RowOrder::kTotal},
-    {"select a from t union select b from u", RowOrder::kNone},
-}));
+TEST_P(SqlOrder, IsJudged) {
+  EXPECT_EQ(OrderOfResult(ParseSql(GetParam().sql)).order, GetParam().order) << GetParam().sql;
+}
+INSTANTIATE_TEST_SUITE_P(Cases, SqlOrder,
+                         testing::ValuesIn(std::vector<OrderCase>{
+                             {"select * from t", RowOrder::kNone},
+                             {"select a from t order by created_at", RowOrder::kPartial},
+                             {"select a, created_at from t order by created_at, id", RowOrder::kTotal},
+                             {"select a, b from t order by b, a", RowOrder::kTotal},
+                             {"select region, sum(n) as n from t group by region order by region", RowOrder::kTotal},
+                             {"select region, sum(n) as n from t group by region order by n desc", RowOrder::kPartial},
+                             {"select distinct region from t order by 1", RowOrder::kTotal},
+                             {"select count(*) as n, max(x) from t", RowOrder::kSingleRow},
+                             {"select count(*) over () from t", RowOrder::kNone},
+                             {"select a from t where id = ?", RowOrder::kSingleRow},
+                             {"select a from t where id = ? or b = 1", RowOrder::kNone},
+                             {"select a from t limit 1", RowOrder::kNone},
+                             {"select 1", RowOrder::kSingleRow},
+                             {"with x as (select a from t order by id) select a from x", RowOrder::kNone},
+                             {"with x as (select a from t) select a, id from x order by id", RowOrder::kTotal},
+                             {"values (1), (2)", RowOrder::kTotal},
+                             {"update t set a = 1", RowOrder::kNoRows},
+                             {"update t set a = 1 returning a", RowOrder::kNone},
+                             {"insert into t values (1) returning id", RowOrder::kSingleRow},
+                             {"select a from t union select a from u order by a", RowOrder::kTotal},
+                             {"select a from t union select b from u", RowOrder::kNone},
+                         }));
 
 TEST(PlanText, PlaceholdersOfManyLanguages_ButNotPlanReferences) {
   const auto forms = [](std::string_view text) { return PlaceholdersIn(text).size(); };

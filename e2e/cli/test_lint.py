@@ -126,6 +126,14 @@ class LintTest(harness.CliTest):
         (self.folder / "plans" / ".lockstep.yaml").write_text("rules: [", encoding="utf-8")
         self.assert_one_line(self.lint("plans"), 3, "CONFIG_INVALID", ".lockstep.yaml")
 
+    def test_a_folder_that_is_switched_off_is_not_judged(self):
+        self.put(GOOD, "plans/good.json")
+        self.put(BAD, "plans/drafts/bad.json")
+        (self.folder / "plans" / "drafts" / "broken.json").write_text('{"metadata": {"planId": "p"}, "steps": [{"stepId": "a", }]}', encoding="utf-8")
+        self.assert_code(self.lint("plans"), 1)
+        (self.folder / "plans" / "drafts" / ".lockstep.yaml").write_text("scope: off\n", encoding="utf-8")
+        self.assert_code(self.lint("plans"), 0)
+
     def test_rules_are_listed_and_explained(self):
         listing = self.lint("--list-rules")
         self.assert_code(listing, 0)

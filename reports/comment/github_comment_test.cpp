@@ -1,5 +1,5 @@
-// The comment against a server on loopback that keeps comments like GitHub does and can be told to misbehave. The shape of
-// every request against GitHub's own description is checked end to end (e2e/gate/test_comment.py).
+// The comment against a server on loopback that keeps comments like GitHub does and can be told to misbehave. The shape
+// of every request against GitHub's own description is checked end to end (e2e/gate/test_comment.py).
 #include "reports/comment/github_comment.h"
 
 #include <gtest/gtest.h>
@@ -39,23 +39,31 @@ class Server {
       Json list = Json::MakeArray();
       size_t index = 0;
       for (const auto& [id, body] : comments) {
-        if (index / page_size + 1 == static_cast<size_t>(page)) list.Push(Json::MakeObject({{"id", id}, {"body", body}, {"html_url", "https://example.com/c" + std::to_string(id)}}));
+        if (index / page_size + 1 == static_cast<size_t>(page))
+          list.Push(Json::MakeObject(
+              {{"id", id}, {"body", body}, {"html_url", "https://example.com/c" + std::to_string(id)}}));
         ++index;
       }
-      if (static_cast<size_t>(page) * page_size < comments.size()) response.set_header("Link", "<" + url() + "/repos/o/r/issues/7/comments?per_page=100&page=" + std::to_string(page + 1) + ">; rel=\"next\"");
+      if (static_cast<size_t>(page) * page_size < comments.size())
+        response.set_header("Link", "<" + url() + "/repos/o/r/issues/7/comments?per_page=100&page=" +
+                                        std::to_string(page + 1) + ">; rel=\"next\"");
       response.set_content(CanonicalJson(list), "application/json");
     });
     server_.Post("/repos/o/r/issues/7/comments", [this](const httplib::Request& request, httplib::Response& response) {
       const int64_t id = 100 + static_cast<int64_t>(comments.size());
       comments[id] = ParseJson(request.body)->GetString("body");
       response.status = 201;
-      response.set_content("{\"id\":" + std::to_string(id) + ",\"html_url\":\"https://example.com/c\"}", "application/json");
+      response.set_content("{\"id\":" + std::to_string(id) + ",\"html_url\":\"https://example.com/c\"}",
+                           "application/json");
     });
-    server_.Patch(R"(/repos/o/r/issues/comments/(\d+))", [this](const httplib::Request& request, httplib::Response& response) {
-      comments[std::stoll(request.matches[1].str())] = ParseJson(request.body)->GetString("body");
-      response.set_content("{\"id\":1,\"html_url\":\"https://example.com/c\"}", "application/json");
+    server_.Patch(R"(/repos/o/r/issues/comments/(\d+))",
+                  [this](const httplib::Request& request, httplib::Response& response) {
+                    comments[std::stoll(request.matches[1].str())] = ParseJson(request.body)->GetString("body");
+                    response.set_content("{\"id\":1,\"html_url\":\"https://example.com/c\"}", "application/json");
+                  });
+    server_.Get("/repos/o/r/pulls/7", [](const httplib::Request&, httplib::Response& response) {
+      response.set_content("{\"head\":{\"sha\":\"abc\"}}", "application/json");
     });
-    server_.Get("/repos/o/r/pulls/7", [](const httplib::Request&, httplib::Response& response) { response.set_content("{\"head\":{\"sha\":\"abc\"}}", "application/json"); });
     port_ = server_.bind_to_any_port("127.0.0.1");
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     while (!server_.is_running()) std::this_thread::yield();

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 using analyzer::PlanFinding;
 using analyzer::PlanReport;
 
-constexpr std::string_view kCppSuffixes[] = {".c", ".cc", ".cpp", ".cppm", ".cxx", ".c++", ".h", ".hh", ".hpp", ".hxx", ".h++", ".inl", ".ipp", ".tcc"};
+constexpr std::string_view kCppSuffixes[] = {".c",  ".cc",  ".cpp", ".cppm", ".cxx", ".c++", ".h",
+                                             ".hh", ".hpp", ".hxx", ".h++",  ".inl", ".ipp", ".tcc"};
 
 bool IsCpp(const fs::path& file) {
   const std::string suffix = AsciiLower(file.extension().string());
@@ -27,10 +28,14 @@ bool IsCpp(const fs::path& file) {
 
 bool HoldsCpp(const fs::path& folder) {
   std::error_code error;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error), end; it != end && !error; it.increment(error)) {
+  for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error), end;
+       it != end && !error; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    if (it->is_directory(error) && (name.starts_with('.') || name == "node_modules" || fs::exists(it->path() / "CMakeCache.txt", error))) it.disable_recursion_pending();
-    else if (IsCpp(it->path())) return true;
+    if (it->is_directory(error) &&
+        (name.starts_with('.') || name == "node_modules" || fs::exists(it->path() / "CMakeCache.txt", error)))
+      it.disable_recursion_pending();
+    else if (IsCpp(it->path()))
+      return true;
   }
   return false;
 }
@@ -40,7 +45,7 @@ struct Work {
   std::vector<std::string> cpp;    // paths for lockstep-tidy
   std::vector<std::string> plans;  // files
   bool whole_program = false;
-  bool cpp_named = false;          // a C++ file was named, or -p was given
+  bool cpp_named = false;  // a C++ file was named, or -p was given
   std::string build;
 };
 
@@ -65,12 +70,15 @@ Result<Work> Divide(const LintRequest& request) {
     }
   }
   if (work.plans.empty() && work.cpp.empty() && !work.whole_program) {
-    return Fail("INPUT_EMPTY", paths.front() + ": expected C++ sources or plans, found neither" + (work.build.empty() ? " (and no build/compile_commands.json; -p names a build folder)" : ""));
+    return Fail("INPUT_EMPTY",
+                paths.front() + ": expected C++ sources or plans, found neither" +
+                    (work.build.empty() ? " (and no build/compile_commands.json; -p names a build folder)" : ""));
   }
   return work;
 }
 
-// --- C++ -------------------------------------------------------------------------------------------------------------------
+// --- C++
+// -------------------------------------------------------------------------------------------------------------------
 
 class SourceLines {
  public:
@@ -78,12 +86,14 @@ class SourceLines {
     const auto [it, fresh] = lines_.try_emplace(file);
     if (fresh) {
       if (const auto text = ReadFile(file, 64 << 20)) {
-        for (const std::string_view part : Split(*text, '\n')) it->second.emplace_back(part.ends_with('\r') ? part.substr(0, part.size() - 1) : part);
+        for (const std::string_view part : Split(*text, '\n'))
+          it->second.emplace_back(part.ends_with('\r') ? part.substr(0, part.size() - 1) : part);
       }
     }
     const size_t index = static_cast<size_t>(line) - 1;
     constexpr size_t kLongest = 400;
-    return line > 0 && index < it->second.size() && it->second[index].size() <= kLongest ? it->second[index] : std::string();
+    return line > 0 && index < it->second.size() && it->second[index].size() <= kLongest ? it->second[index]
+                                                                                         : std::string();
   }
 
  private:
@@ -94,7 +104,9 @@ std::string FirstLine(const std::string& text) { return text.substr(0, text.find
 
 Status RunCpp(const LintRequest& request, const Work& work, LintOutcome* outcome) {
   if (work.build.empty() && !work.cpp_named) {
-    if (!work.cpp.empty()) outcome->result.add_notes("C++ in " + work.cpp.front() + " was not analysed: no compile_commands.json found (-p BUILD names its folder)");
+    if (!work.cpp.empty())
+      outcome->result.add_notes("C++ in " + work.cpp.front() +
+                                " was not analysed: no compile_commands.json found (-p BUILD names its folder)");
     return {};
   }
   if (work.cpp.empty() && !work.whole_program) return {};
@@ -109,7 +121,8 @@ Status RunCpp(const LintRequest& request, const Work& work, LintOutcome* outcome
   argv.insert(argv.end(), request.tidy_arguments.begin(), request.tidy_arguments.end());
   argv.insert(argv.end(), work.cpp.begin(), work.cpp.end());
   LOCKSTEP_ASSIGN(const ProgramResult run, RunProgram(argv, {}, request.interrupted));
-  auto parsed = run.exit_code <= 1 ? ParseResult(run.out, "lockstep-tidy") : Result<v1::Result>(Fail("LINT_FAILED", FirstLine(run.err)));
+  auto parsed = run.exit_code <= 1 ? ParseResult(run.out, "lockstep-tidy")
+                                   : Result<v1::Result>(Fail("LINT_FAILED", FirstLine(run.err)));
   if (parsed) {
     outcome->result.MergeFrom(*parsed);
     return {};
@@ -122,12 +135,14 @@ Status RunCpp(const LintRequest& request, const Work& work, LintOutcome* outcome
   outcome->tidy_failure = run.exit_code >= 2 && run.exit_code <= 4 ? run.exit_code : 4;
   auto* problem = outcome->result.add_problems();
   problem->set_code("LINT_FAILED");
-  problem->set_message(parsed.error().message.empty() ? "lockstep-tidy: exit code " + std::to_string(run.exit_code) : parsed.error().message);
+  problem->set_message(parsed.error().message.empty() ? "lockstep-tidy: exit code " + std::to_string(run.exit_code)
+                                                      : parsed.error().message);
   problem->set_fatal(true);
   return {};
 }
 
-// --- plans -------------------------------------------------------------------------------------------------------------------
+// --- plans
+// -------------------------------------------------------------------------------------------------------------------
 
 void AddPlanFinding(const PlanReport& report, const PlanFinding& finding, v1::Result* result) {
   auto* out = result->add_findings();
@@ -151,7 +166,9 @@ Result<std::set<std::string>> BaselineOf(const std::string& file) {
   LOCKSTEP_ASSIGN(const std::string text, ReadFile(file));
   const auto json = ParseJson(text, {.max_depth = 8, .max_string_bytes = 1 << 20});
   const Json* list = json ? json->Find("findings") : nullptr;
-  if (list == nullptr || !list->is_array()) return Fail("BASELINE_INVALID", file + ": expected an array member `findings`" + (json ? "" : ": " + json.error().message));
+  if (list == nullptr || !list->is_array())
+    return Fail("BASELINE_INVALID",
+                file + ": expected an array member `findings`" + (json ? "" : ": " + json.error().message));
   std::set<std::string> known;
   for (const Json& entry : list->AsArray()) known.insert(entry.GetString("fingerprint"));
   return known;
@@ -177,12 +194,14 @@ Result<Change> ChangeSince(const std::string& revision) {
   return change;
 }
 
-std::set<std::string> FoundBefore(const Change& change, const std::string& revision, const std::string& file, const analyzer::PlanLintOptions& options) {
+std::set<std::string> FoundBefore(const Change& change, const std::string& revision, const std::string& file,
+                                  const analyzer::PlanLintOptions& options) {
   std::set<std::string> before;
   const std::string name = fs::path(file).lexically_relative(change.top).generic_string();
   const auto bytes = Git(change.top, {"show", revision + ":" + name});
   if (!bytes) return before;  // a new file
-  for (const PlanFinding& finding : analyzer::LintPlan(file, *bytes, options).findings) before.insert(finding.fingerprint);
+  for (const PlanFinding& finding : analyzer::LintPlan(file, *bytes, options).findings)
+    before.insert(finding.fingerprint);
   return before;
 }
 
@@ -218,9 +237,12 @@ Status RunPlans(const LintRequest& request, const Work& work, v1::Result* result
     row->set_plan_version(report.plan_version);
     row->set_steps(static_cast<int>(report.steps));
     for (const PlanFinding& finding : report.findings) {
-      if (known.contains(finding.fingerprint)) summary->set_baselined(summary->baselined() + 1);
-      else if (before.contains(finding.fingerprint)) summary->set_unaffected(summary->unaffected() + 1);
-      else AddPlanFinding(report, finding, result);
+      if (known.contains(finding.fingerprint))
+        summary->set_baselined(summary->baselined() + 1);
+      else if (before.contains(finding.fingerprint))
+        summary->set_unaffected(summary->unaffected() + 1);
+      else
+        AddPlanFinding(report, finding, result);
     }
     for (const auto& problem : report.problems) {
       auto* out = result->add_problems();

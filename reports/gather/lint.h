@@ -1,4 +1,5 @@
-// What `lockstep lint` gathers: the C++ half from the program lockstep-tidy, the plan half from analyzer/plan, as one result.
+// What `lockstep lint` gathers: the C++ half from the program lockstep-tidy, the plan half from analyzer/plan, as one
+// result.
 #pragma once
 
 #include <atomic>
@@ -19,8 +20,8 @@ struct LintRequest {
   std::string baseline;
   std::string write_baseline;
   std::string config;
-  std::string dialect;                       // of SQL in plans
-  std::vector<std::string> tidy_arguments;   // handed to lockstep-tidy as they are
+  std::string dialect;                      // of SQL in plans
+  std::vector<std::string> tidy_arguments;  // handed to lockstep-tidy as they are
   const std::atomic<bool>* interrupted = nullptr;
 };
 
@@ -30,8 +31,8 @@ struct LintOutcome {
   int tidy_failure = 0;
 };
 
-// Errors: INPUT_NOT_FOUND, INPUT_EMPTY (a path with neither C++ nor plans), PROGRAM_NOT_FOUND (lockstep-tidy), GIT_FAILED,
-// BASELINE_INVALID, CONFIG_INVALID, and those of reading files.
+// Errors: INPUT_NOT_FOUND, INPUT_EMPTY (a path with neither C++ nor plans), PROGRAM_NOT_FOUND (lockstep-tidy),
+// GIT_FAILED, BASELINE_INVALID, CONFIG_INVALID, and those of reading files.
 Result<LintOutcome> RunLint(const LintRequest& request);
 
 }  // namespace lockstep::reports

@@ -26,7 +26,8 @@ class CommandContext final : public activity::ActivityContext {
   bool cancelled() const override { return interrupted_ != nullptr && interrupted_->load(); }
   bool WaitForCancellation(int64_t timeout_ms) override {
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
-    while (!cancelled() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    while (!cancelled() && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
     return cancelled();
   }
 
@@ -47,7 +48,8 @@ std::string FindInPath(const std::string& name) {
 
 }  // namespace
 
-Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const std::string& directory, const std::atomic<bool>* interrupted, const std::string& input) {
+Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const std::string& directory,
+                                 const std::atomic<bool>* interrupted, const std::string& input) {
   const std::string program = FindInPath(argv.front());
   if (program.empty()) return Fail("PROGRAM_NOT_FOUND", argv.front() + ": expected a program, found none");
   ProgramResult result;
@@ -58,7 +60,8 @@ Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const std
   spec.argv = argv;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
-    if (const size_t equals = text.find('='); equals != std::string_view::npos) spec.env.emplace(text.substr(0, equals), text.substr(equals + 1));
+    if (const size_t equals = text.find('='); equals != std::string_view::npos)
+      spec.env.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   const int folder = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return Fail("PROCESS_START_FAILED", directory + ": expected a folder to run " + argv.front() + " in");
@@ -70,7 +73,8 @@ Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const std
   const auto outcome = steps::RunProcess(spec, context);
   ::close(folder);
   if (!outcome) return Fail(outcome.error());
-  result.exit_code = outcome->end == steps::ProcessEnd::kExited ? outcome->exit_code : 128 + (outcome->signal == 0 ? 15 : outcome->signal);
+  result.exit_code = outcome->end == steps::ProcessEnd::kExited ? outcome->exit_code
+                                                                : 128 + (outcome->signal == 0 ? 15 : outcome->signal);
   return result;
 }
 
@@ -79,7 +83,8 @@ Result<std::string> Git(const std::string& directory, std::vector<std::string> a
   LOCKSTEP_ASSIGN(ProgramResult result, RunProgram(arguments, directory));
   if (result.exit_code == 0) return std::move(result.out);
   std::string words = result.err.substr(0, result.err.find('\n'));
-  return Fail("GIT_FAILED", "git " + arguments[1] + ": " + (words.empty() ? "exit code " + std::to_string(result.exit_code) : words));
+  return Fail("GIT_FAILED",
+              "git " + arguments[1] + ": " + (words.empty() ? "exit code " + std::to_string(result.exit_code) : words));
 }
 
 }  // namespace lockstep::reports

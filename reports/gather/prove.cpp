@@ -17,7 +17,8 @@ namespace {
 
 using temporal::api::history::v1::History;
 
-// Changes the last command that a workflow task issued into one that this code cannot have issued; false when there is none.
+// Changes the last command that a workflow task issued into one that this code cannot have issued; false when there is
+// none.
 bool Inject(History* history) {
   for (int i = history->events_size() - 1; i >= 0; --i) {
     auto* event = history->mutable_events(i);
@@ -54,7 +55,8 @@ std::optional<history::LoadedHistory> Load(const std::string& path) {
 
 }  // namespace
 
-Result<Proof> ProveReplay(const std::vector<std::string>& inputs, const workflow::WorkflowRegistry& registry, unsigned jobs) {
+Result<Proof> ProveReplay(const std::vector<std::string>& inputs, const workflow::WorkflowRegistry& registry,
+                          unsigned jobs) {
   Proof proof;
   LOCKSTEP_ASSIGN(const TemporaryDirectory folder, TemporaryDirectory::Create("lockstep-prove"));
   std::vector<std::string> copies, originals;
@@ -75,8 +77,10 @@ Result<Proof> ProveReplay(const std::vector<std::string>& inputs, const workflow
   const replay::BatchResult result = replay::RunBatch(copies, options);
   proof.injected = copies.size();
   for (size_t i = 0; i < result.reports.size(); ++i) {
-    if (result.reports[i].verdict == replay::Verdict::kDiverged) ++proof.caught;
-    else proof.missed.push_back(originals[i]);
+    if (result.reports[i].verdict == replay::Verdict::kDiverged)
+      ++proof.caught;
+    else
+      proof.missed.push_back(originals[i]);
   }
   return proof;
 }
@@ -87,14 +91,20 @@ Json ToJson(const Proof& proof) {
     for (const std::string& path : paths) out.Push(path);
     return out;
   };
-  return Json::MakeObject({{"format", "lockstep.proof/1"}, {"holds", proof.holds()}, {"injected", Json::Size(proof.injected)}, {"caught", Json::Size(proof.caught)}, {"missed", list(proof.missed)}, {"without", list(proof.without)}});
+  return Json::MakeObject({{"format", "lockstep.proof/1"},
+                           {"holds", proof.holds()},
+                           {"injected", Json::Size(proof.injected)},
+                           {"caught", Json::Size(proof.caught)},
+                           {"missed", list(proof.missed)},
+                           {"without", list(proof.without)}});
 }
 
 std::string RenderText(const Proof& proof) {
   std::string text;
   for (const std::string& path : proof.missed) text += path + ": the injected divergence was not found\n";
   for (const std::string& path : proof.without) text += path + ": nothing to change, or unreadable\n";
-  text += std::to_string(proof.caught) + " of " + std::to_string(proof.injected) + " injected divergences caught. " + (proof.holds() ? "The gate sees." : "THE GATE IS BLIND.") + "\n";
+  text += std::to_string(proof.caught) + " of " + std::to_string(proof.injected) + " injected divergences caught. " +
+          (proof.holds() ? "The gate sees." : "THE GATE IS BLIND.") + "\n";
   return text;
 }
 

@@ -27,7 +27,10 @@ void AdoptTidy(Json* document) {
   if (broken == nullptr || !broken->is_array()) return;
   Json problems = Json::MakeArray();
   for (const Json& entry : broken->AsArray()) {
-    problems.Push(Json::MakeObject({{"file", entry.GetString("file")}, {"code", "DOES_NOT_COMPILE"}, {"message", entry.GetString("message")}, {"fatal", false}}));
+    problems.Push(Json::MakeObject({{"file", entry.GetString("file")},
+                                    {"code", "DOES_NOT_COMPILE"},
+                                    {"message", entry.GetString("message")},
+                                    {"fatal", false}}));
   }
   document->Set("problems", std::move(problems));
 }
@@ -39,7 +42,8 @@ void AdoptTrace(Json* document) {
     if (const Json* value = document->Find(name); value != nullptr && !value->is_null()) history.Set(name, *value);
   }
   const std::string verdict = document->GetString("verdict");
-  history.Set("verdict", verdict == "IDENTICAL" || verdict == "UNREADABLE" || verdict == "DRIFT" ? verdict : "DIVERGED");
+  history.Set("verdict",
+              verdict == "IDENTICAL" || verdict == "UNREADABLE" || verdict == "DRIFT" ? verdict : "DIVERGED");
   Json list = Json::MakeArray();
   const Json* first = document->Find("first");
   if (first != nullptr && first->is_object()) {
@@ -55,7 +59,8 @@ void AdoptTrace(Json* document) {
     }
   }
   history.Set("divergences", std::move(list));
-  if (const Json* command = document->At("/reproduce/0"); command != nullptr && command->is_string()) history.Set("reproduce", *command);
+  if (const Json* command = document->At("/reproduce/0"); command != nullptr && command->is_string())
+    history.Set("reproduce", *command);
   document->Set("tool", "trace");
   document->Set("histories", Json(Json::Array{std::move(history)}));
 }
@@ -67,27 +72,39 @@ void AdoptSimulation(Json* document) {
   if (failures != nullptr && failures->is_array()) {
     for (const Json& failure : failures->AsArray()) {
       const Json* plan = failure.Find("plan");
-      Json divergence = Json::MakeObject({{"kind", failure.GetString("invariant")}, {"grade", "command-changing"}, {"actual", failure.GetString("message")}, {"summary", failure.GetString("message")}});
-      histories.Push(Json::MakeObject({{"path", "seed " + std::to_string(failure.GetInt("seed")) + (plan != nullptr && plan->is_string() ? " of " + plan->AsString() : std::string())},
-                                       {"kind", "simulation"},
-                                       {"verdict", "DIVERGED"},
-                                       {"grade", "command-changing"},
-                                       {"reproduce", failure.GetString("command")},
-                                       {"divergences", Json(Json::Array{std::move(divergence)})}}));
+      Json divergence = Json::MakeObject({{"kind", failure.GetString("invariant")},
+                                          {"grade", "command-changing"},
+                                          {"actual", failure.GetString("message")},
+                                          {"summary", failure.GetString("message")}});
+      histories.Push(Json::MakeObject(
+          {{"path", "seed " + std::to_string(failure.GetInt("seed")) +
+                        (plan != nullptr && plan->is_string() ? " of " + plan->AsString() : std::string())},
+           {"kind", "simulation"},
+           {"verdict", "DIVERGED"},
+           {"grade", "command-changing"},
+           {"reproduce", failure.GetString("command")},
+           {"divergences", Json(Json::Array{std::move(divergence)})}}));
     }
   }
   const int64_t held = document->GetInt("runs") - static_cast<int64_t>(histories.AsArray().size());
   if (held > 0) {
-    histories.Push(Json::MakeObject({{"path", std::to_string(held) + (held == 1 ? " simulated run" : " simulated runs")}, {"kind", "simulation"}, {"verdict", "IDENTICAL"},
-                                     {"events", document->GetInt("historyEvents")}, {"workflowTasks", document->GetInt("workflowTasks")}, {"executions", document->GetInt("executions")}}));
+    histories.Push(
+        Json::MakeObject({{"path", std::to_string(held) + (held == 1 ? " simulated run" : " simulated runs")},
+                          {"kind", "simulation"},
+                          {"verdict", "IDENTICAL"},
+                          {"events", document->GetInt("historyEvents")},
+                          {"workflowTasks", document->GetInt("workflowTasks")},
+                          {"executions", document->GetInt("executions")}}));
   }
   document->Set("tool", "simulate");
   document->Set("histories", std::move(histories));
-  for (const char* name : {"runs", "workflowTasks", "executions", "decisions", "statuses", "verdict"}) document->AsObject().erase(name);
+  for (const char* name : {"runs", "workflowTasks", "executions", "decisions", "statuses", "verdict"})
+    document->AsObject().erase(name);
 }
 
 bool IsResult(const Json& document) {
-  return document.is_object() && (document.Find("findings") != nullptr || document.Find("histories") != nullptr || document.Find("problems") != nullptr);
+  return document.is_object() && (document.Find("findings") != nullptr || document.Find("histories") != nullptr ||
+                                  document.Find("problems") != nullptr);
 }
 
 }  // namespace
@@ -97,17 +114,21 @@ Result<v1::Result> ParseResult(std::string_view json, const std::string& file) {
   if (!document) return Fail(Error("RESULT_INVALID", file + ": " + document.error().message));
   const Json* format = document->Find("format");
   const std::string known = "a result of lockstep lint, replay, simulate or trace";
-  if (!document->is_object() || format == nullptr) return Fail(Invalid(file, known, document->is_object() ? "an object without `format`" : std::string(document->KindName())));
+  if (!document->is_object() || format == nullptr)
+    return Fail(
+        Invalid(file, known, document->is_object() ? "an object without `format`" : std::string(document->KindName())));
   if (format->is_int() && document->GetString("tool") == "lockstep-tidy") {
     AdoptTidy(&*document);
   } else if (format->is_string() && format->AsString() == "lockstep.divergence/1") {
     AdoptTrace(&*document);
-  } else if (format->is_string() && (format->AsString() == "lockstep-simulation/1" || format->AsString() == "lockstep.simulation/1")) {
+  } else if (format->is_string() &&
+             (format->AsString() == "lockstep-simulation/1" || format->AsString() == "lockstep.simulation/1")) {
     AdoptSimulation(&*document);
   } else if (!format->is_string() || !format->AsString().starts_with("lockstep.")) {
     return Fail(Invalid(file, known, "format " + CanonicalJson(*format)));
   } else if (!format->AsString().ends_with("/1")) {
-    return Fail(Invalid(file, "format " + std::string(kResultFormat), "format " + format->AsString() + " (written by a newer version?)"));
+    return Fail(Invalid(file, "format " + std::string(kResultFormat),
+                        "format " + format->AsString() + " (written by a newer version?)"));
   } else if (document->Find("tool") == nullptr) {
     const std::string name = format->AsString().substr(9, format->AsString().size() - 11);
     document->Set("tool", name == "result" ? "" : name);
@@ -152,7 +173,8 @@ std::string ToJson(const std::vector<v1::Result>& results) {
   if (results.size() == 1) return ToJson(results.front());
   Json list = Json::MakeArray();
   for (const auto& result : results) list.Push(AsJson(result));
-  return PrettyJson(Json::MakeObject({{"format", "lockstep.report/1"}, {"verdict", OverallVerdict(results)}, {"results", std::move(list)}}));
+  return PrettyJson(Json::MakeObject(
+      {{"format", "lockstep.report/1"}, {"verdict", OverallVerdict(results)}, {"results", std::move(list)}}));
 }
 
 void Normalize(v1::Result* result) {
@@ -161,7 +183,8 @@ void Normalize(v1::Result* result) {
   bool failed = false, warned = false, incomplete = false;
   if (result->findings_size() > 0 || result->tool() == "lint") {
     int counts[3] = {0, 0, 0};
-    for (const auto& finding : result->findings()) ++counts[finding.severity() == "error" ? 0 : finding.severity() == "warning" ? 1 : 2];
+    for (const auto& finding : result->findings())
+      ++counts[finding.severity() == "error" ? 0 : finding.severity() == "warning" ? 1 : 2];
     result->mutable_summary()->set_errors(counts[0]);
     result->mutable_summary()->set_warnings(counts[1]);
     result->mutable_summary()->set_notes(counts[2]);
@@ -174,10 +197,14 @@ void Normalize(v1::Result* result) {
     totals->Clear();
     totals->set_histories(result->histories_size());
     for (const auto& history : result->histories()) {
-      if (history.verdict() == "IDENTICAL") totals->set_identical(totals->identical() + 1);
-      else if (history.verdict() == "DRIFT") totals->set_drift(totals->drift() + 1);
-      else if (history.verdict() == "UNREADABLE") totals->set_unreadable(totals->unreadable() + 1);
-      else totals->set_diverged(totals->diverged() + 1);
+      if (history.verdict() == "IDENTICAL")
+        totals->set_identical(totals->identical() + 1);
+      else if (history.verdict() == "DRIFT")
+        totals->set_drift(totals->drift() + 1);
+      else if (history.verdict() == "UNREADABLE")
+        totals->set_unreadable(totals->unreadable() + 1);
+      else
+        totals->set_diverged(totals->diverged() + 1);
     }
     failed |= totals->diverged() > 0 || (result->strict() && totals->drift() > 0);
     warned |= totals->drift() > 0;
@@ -185,13 +212,18 @@ void Normalize(v1::Result* result) {
   } else if (result->tool() != "lint" && result->findings_size() == 0) {
     incomplete = true;  // a replay of nothing proves nothing
   }
-  result->set_verdict(std::string(failed ? kFailed : incomplete ? kIncomplete : warned ? kPassedWithWarnings : kPassed));
+  result->set_verdict(std::string(failed       ? kFailed
+                                  : incomplete ? kIncomplete
+                                  : warned     ? kPassedWithWarnings
+                                               : kPassed));
 }
 
 std::string_view OverallVerdict(const std::vector<v1::Result>& results) {
   if (results.empty()) return kIncomplete;
   for (const std::string_view verdict : {kFailed, kIncomplete, kPassedWithWarnings}) {
-    if (std::any_of(results.begin(), results.end(), [&](const v1::Result& result) { return result.verdict() == verdict; })) return verdict;
+    if (std::any_of(results.begin(), results.end(),
+                    [&](const v1::Result& result) { return result.verdict() == verdict; }))
+      return verdict;
   }
   return kPassed;
 }
@@ -200,10 +232,13 @@ int ExitCodeFor(std::string_view verdict) { return verdict == kFailed ? 1 : verd
 
 void SortFindings(v1::Result* result) {
   const auto key = [](const v1::Finding& f) { return std::tie(f.file(), f.id(), f.root(), f.pointer(), f.what()); };
-  std::sort(result->mutable_findings()->begin(), result->mutable_findings()->end(), [&](const v1::Finding& a, const v1::Finding& b) {
-    const auto place = [](const v1::Finding& f) { return std::make_tuple(std::string_view(f.file()), f.line(), f.column()); };
-    return std::make_tuple(place(a), key(a)) < std::make_tuple(place(b), key(b));
-  });
+  std::sort(result->mutable_findings()->begin(), result->mutable_findings()->end(),
+            [&](const v1::Finding& a, const v1::Finding& b) {
+              const auto place = [](const v1::Finding& f) {
+                return std::make_tuple(std::string_view(f.file()), f.line(), f.column());
+              };
+              return std::make_tuple(place(a), key(a)) < std::make_tuple(place(b), key(b));
+            });
 }
 
 }  // namespace lockstep::reports

@@ -1,5 +1,5 @@
-// Reads and writes results (result.proto). Read are: the model itself, what `lockstep replay --format json` prints and what
-// `lockstep-tidy --format json` prints. Whatever was read is normalised: format, tool, verdict and counts are set.
+// Reads and writes results (result.proto). Read are: the model itself, what `lockstep replay --format json` prints and
+// what `lockstep-tidy --format json` prints. Whatever was read is normalised: format, tool, verdict and counts are set.
 #pragma once
 
 #include <string>

@@ -15,7 +15,8 @@ std::string Counted(int64_t count, std::string_view noun) {
 
 std::string Shown(const std::string& file, const RenderOptions& options) {
   const std::string& base = options.base;
-  if (!base.empty() && file.size() > base.size() && file.starts_with(base) && file[base.size()] == '/') return file.substr(base.size() + 1);
+  if (!base.empty() && file.size() > base.size() && file.starts_with(base) && file[base.size()] == '/')
+    return file.substr(base.size() + 1);
   return file.starts_with("./") ? file.substr(2) : file;
 }
 
@@ -33,8 +34,10 @@ std::string LinkTo(const std::string& file, int line, const RenderOptions& optio
   for (const char c : shown) {
     constexpr char kHex[] = "0123456789ABCDEF";
     const bool plain = IsAsciiAlnum(c) || c == '/' || c == '.' || c == '-' || c == '_' || c == '~' || c == '+';
-    if (plain) url += c;
-    else url += {'%', kHex[static_cast<unsigned char>(c) >> 4], kHex[static_cast<unsigned char>(c) & 15]};
+    if (plain)
+      url += c;
+    else
+      url += {'%', kHex[static_cast<unsigned char>(c) >> 4], kHex[static_cast<unsigned char>(c) & 15]};
   }
   return line > 0 ? url + "#L" + std::to_string(line) : url;
 }
@@ -50,13 +53,20 @@ std::string EscapeMarkup(std::string_view text) {
   const bool valid = IsValidUtf8(text);
   for (const char raw : text) {
     const auto c = static_cast<unsigned char>(raw);
-    if (raw == '&') out += "&amp;";
-    else if (raw == '<') out += "&lt;";
-    else if (raw == '>') out += "&gt;";
-    else if (raw == '"') out += "&quot;";
-    else if (raw == '\'') out += "&#39;";
-    else if ((c < 0x20 && raw != '\n' && raw != '\t') || c == 0x7f || (c >= 0x80 && !valid)) out += '?';
-    else out += raw;
+    if (raw == '&')
+      out += "&amp;";
+    else if (raw == '<')
+      out += "&lt;";
+    else if (raw == '>')
+      out += "&gt;";
+    else if (raw == '"')
+      out += "&quot;";
+    else if (raw == '\'')
+      out += "&#39;";
+    else if ((c < 0x20 && raw != '\n' && raw != '\t') || c == 0x7f || (c >= 0x80 && !valid))
+      out += '?';
+    else
+      out += raw;
   }
   return out;
 }
@@ -80,7 +90,8 @@ std::string_view GradeMeaning(std::string_view grade) {
 
 std::string RemedyFor(const v1::Divergence& divergence) {
   if (divergence.grade() == "drift") return "If the new numbers are wanted, record the history again.";
-  if (divergence.grade() == "snapshot-only") return "Put the change of the projection behind a version, or record the history again.";
+  if (divergence.grade() == "snapshot-only")
+    return "Put the change of the projection behind a version, or record the history again.";
   if (divergence.kind() == "spinning") return "Find the loop that never waits: workflow code must yield.";
   return "Put the change behind a version gate (`wf::get_version`), so that recorded runs take the old path.";
 }
@@ -88,7 +99,9 @@ std::string RemedyFor(const v1::Divergence& divergence) {
 namespace {
 
 std::string ShellQuoted(const std::string& word) {
-  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return IsAsciiAlnum(c) || std::string_view("_-./:=@%+,").find(c) != std::string_view::npos; });
+  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+    return IsAsciiAlnum(c) || std::string_view("_-./:=@%+,").find(c) != std::string_view::npos;
+  });
   if (plain) return word;
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -97,7 +110,9 @@ std::string ShellQuoted(const std::string& word) {
 
 }  // namespace
 
-std::string ReproduceCommand(const v1::History& history) { return history.reproduce().empty() ? "lockstep replay " + ShellQuoted(history.path()) : history.reproduce(); }
+std::string ReproduceCommand(const v1::History& history) {
+  return history.reproduce().empty() ? "lockstep replay " + ShellQuoted(history.path()) : history.reproduce();
+}
 
 std::string Summary(const std::vector<v1::Result>& results) {
   std::string text;
@@ -105,7 +120,8 @@ std::string Summary(const std::vector<v1::Result>& results) {
   for (const v1::Result& result : results) {
     if (result.histories_size() > 0) {
       const auto& totals = result.totals();
-      std::string part = Counted(totals.histories(), "history") + ": " + std::to_string(totals.identical()) + " identical";
+      std::string part =
+          Counted(totals.histories(), "history") + ": " + std::to_string(totals.identical()) + " identical";
       if (totals.drift() > 0) part += ", " + std::to_string(totals.drift()) + " drift";
       if (totals.diverged() > 0) part += ", " + std::to_string(totals.diverged()) + " diverged";
       if (totals.unreadable() > 0) part += ", " + std::to_string(totals.unreadable()) + " unreadable";
@@ -116,7 +132,9 @@ std::string Summary(const std::vector<v1::Result>& results) {
       std::string part = Counted(s.errors(), "error") + ", " + Counted(s.warnings(), "warning");
       if (s.notes() > 0) part += ", " + Counted(s.notes(), "note");
       if (s.files() > 0 || s.plans() > 0) {
-        part += " in " + (s.files() > 0 ? Counted(s.files(), "file") : std::string()) + (s.files() > 0 && s.plans() > 0 ? " and " : "") + (s.plans() > 0 ? Counted(s.plans(), "plan") : std::string());
+        part += " in " + (s.files() > 0 ? Counted(s.files(), "file") : std::string()) +
+                (s.files() > 0 && s.plans() > 0 ? " and " : "") +
+                (s.plans() > 0 ? Counted(s.plans(), "plan") : std::string());
       }
       add(part);
     }
@@ -130,7 +148,8 @@ std::vector<Grouped> GroupFindings(const v1::Result& result) {
   for (const v1::Finding& finding : result.findings()) {
     if (!groups.empty()) {
       const v1::Finding& last = *groups.back().finding;
-      if (last.id() == finding.id() && last.file() == finding.file() && last.line() == finding.line() && last.column() == finding.column() && last.pointer() == finding.pointer()) {
+      if (last.id() == finding.id() && last.file() == finding.file() && last.line() == finding.line() &&
+          last.column() == finding.column() && last.pointer() == finding.pointer()) {
         ++groups.back().roots;
         // The shortest chain speaks.
         if (finding.chain_size() < last.chain_size()) groups.back().finding = &finding;
@@ -140,6 +159,33 @@ std::vector<Grouped> GroupFindings(const v1::Result& result) {
     groups.push_back({&finding, 1});
   }
   return groups;
+}
+
+std::string BaseComparison::Sentence() const {
+  return Counted(added, "finding") + " new, " + std::to_string(fixed.size()) + " fixed; " + std::to_string(total) +
+         " in all, " + std::to_string(total_before) + " on the base.";
+}
+
+BaseComparison CompareWithBase(const std::vector<v1::Result>& results, const RenderOptions& options) {
+  BaseComparison comparison;
+  comparison.known = !options.base_results.empty();
+  if (!comparison.known) return comparison;
+  std::set<std::string> now;
+  for (const v1::Result& result : results) {
+    for (const auto& f : result.findings()) now.insert(f.fingerprint());
+  }
+  for (const v1::Result& result : options.base_results) {
+    for (const auto& f : result.findings()) {
+      // One finding may be reached from several roots.
+      if (comparison.before.insert(f.fingerprint()).second && !now.contains(f.fingerprint()))
+        comparison.fixed.push_back(&f);
+    }
+  }
+  comparison.total = static_cast<int64_t>(now.size());
+  comparison.total_before = static_cast<int64_t>(comparison.before.size());
+  comparison.added = std::count_if(
+      now.begin(), now.end(), [&](const std::string& fingerprint) { return !comparison.before.contains(fingerprint); });
+  return comparison;
 }
 
 std::vector<std::string> NextSteps(const std::vector<v1::Result>& results) {
@@ -157,7 +203,9 @@ std::vector<std::string> NextSteps(const std::vector<v1::Result>& results) {
   if (errors > 0) steps.push_back("Fix " + Counted(errors, "error"));
   if (unreadable > 0) steps.push_back("Repair or record again " + Counted(unreadable, "unreadable history"));
   if (problems > 0) steps.push_back("Look at " + Counted(problems, "problem") + " with the input");
-  if (drift > 0) steps.push_back("Decide on " + Counted(drift, "history") + " with drift; record again if the new numbers are wanted");
+  if (drift > 0)
+    steps.push_back("Decide on " + Counted(drift, "history") +
+                    " with drift; record again if the new numbers are wanted");
   if (warnings > 0) steps.push_back("Review " + Counted(warnings, "warning"));
   if (results.empty()) steps.push_back("Run `lockstep replay` and `lockstep lint`: nothing was checked");
   return steps;
@@ -166,7 +214,12 @@ std::vector<std::string> NextSteps(const std::vector<v1::Result>& results) {
 RuleFacts FactsOf(const std::string& rule_id) {
   const analyzer::Rule* rule = analyzer::Registry::Get().Find(rule_id);
   if (rule == nullptr) return {};
-  return {rule->number, rule->title, rule->why, rule->replacement, std::string(analyzer::SeverityName(rule->severity)), std::string(analyzer::Registry::Page(*rule))};
+  return {rule->number,
+          rule->title,
+          rule->why,
+          rule->replacement,
+          std::string(analyzer::SeverityName(rule->severity)),
+          std::string(analyzer::Registry::Page(*rule))};
 }
 
 Result<Format> FormatFromName(std::string_view name) {
@@ -174,8 +227,9 @@ Result<Format> FormatFromName(std::string_view name) {
     std::string_view name;
     Format format;
   };
-  constexpr Row kRows[] = {{"text", Format::kText},   {"md", Format::kMarkdown},   {"markdown", Format::kMarkdown}, {"html", Format::kHtml},
-                           {"sarif", Format::kSarif}, {"junit", Format::kJunit},   {"github", Format::kGithub},     {"json", Format::kJson}};
+  constexpr Row kRows[] = {{"text", Format::kText},     {"md", Format::kMarkdown}, {"markdown", Format::kMarkdown},
+                           {"html", Format::kHtml},     {"sarif", Format::kSarif}, {"junit", Format::kJunit},
+                           {"github", Format::kGithub}, {"json", Format::kJson}};
   for (const Row& row : kRows) {
     if (row.name == name) return row.format;
   }
@@ -184,13 +238,20 @@ Result<Format> FormatFromName(std::string_view name) {
 
 std::string Render(const std::vector<v1::Result>& results, Format format, const RenderOptions& options) {
   switch (format) {
-    case Format::kText: return RenderText(results, options);
-    case Format::kMarkdown: return RenderMarkdown(results, options);
-    case Format::kHtml: return RenderHtml(results, options);
-    case Format::kSarif: return RenderSarif(results, options);
-    case Format::kJunit: return RenderJunit(results, options);
-    case Format::kGithub: return RenderGithub(results, options);
-    case Format::kJson: return ToJson(results);
+    case Format::kText:
+      return RenderText(results, options);
+    case Format::kMarkdown:
+      return RenderMarkdown(results, options);
+    case Format::kHtml:
+      return RenderHtml(results, options);
+    case Format::kSarif:
+      return RenderSarif(results, options);
+    case Format::kJunit:
+      return RenderJunit(results, options);
+    case Format::kGithub:
+      return RenderGithub(results, options);
+    case Format::kJson:
+      return ToJson(results);
   }
   return {};
 }

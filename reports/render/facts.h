@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,19 @@ struct Grouped {
   int roots = 1;
 };
 std::vector<Grouped> GroupFindings(const v1::Result& result);
+
+// Findings against those of the base branch.
+struct BaseComparison {
+  bool known = false;                     // there is a base
+  std::set<std::string> before;           // fingerprints
+  std::vector<const v1::Finding*> fixed;  // of the base, gone
+  int64_t added = 0;
+  int64_t total = 0;
+  int64_t total_before = 0;
+  bool IsNew(const v1::Finding& finding) const { return known && !before.contains(finding.fingerprint()); }
+  std::string Sentence() const;  // `2 findings new, 1 fixed; 5 in all, 4 on the base.`
+};
+BaseComparison CompareWithBase(const std::vector<v1::Result>& results, const RenderOptions& options);
 
 // The checklist at the end (spec 07 section 8.1).
 std::vector<std::string> NextSteps(const std::vector<v1::Result>& results);

@@ -1,5 +1,5 @@
-// GitHub workflow commands: one annotation a finding, one a divergence where its source line is known. GitHub shows at most ten
-// errors and ten warnings of a step, so the worst come first and a last notice says how many there are.
+// GitHub workflow commands: one annotation a finding, one a divergence where its source line is known. GitHub shows at
+// most ten errors and ten warnings of a step, so the worst come first and a last notice says how many there are.
 #include <algorithm>
 
 #include "reports/render/facts.h"
@@ -10,10 +10,14 @@ namespace {
 std::string EscapeData(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == '%') out += "%25";
-    else if (c == '\r') out += "%0D";
-    else if (c == '\n') out += "%0A";
-    else out += c;
+    if (c == '%')
+      out += "%25";
+    else if (c == '\r')
+      out += "%0D";
+    else if (c == '\n')
+      out += "%0A";
+    else
+      out += c;
   }
   return out;
 }
@@ -21,9 +25,12 @@ std::string EscapeData(const std::string& text) {
 std::string EscapeProperty(const std::string& text) {
   std::string out;
   for (const char c : EscapeData(text)) {
-    if (c == ':') out += "%3A";
-    else if (c == ',') out += "%2C";
-    else out += c;
+    if (c == ':')
+      out += "%3A";
+    else if (c == ',')
+      out += "%2C";
+    else
+      out += c;
   }
   return out;
 }
@@ -40,7 +47,9 @@ struct Annotation {
 std::string Command(const Annotation& a) {
   constexpr const char* kNames[] = {"error", "warning", "notice"};
   std::string properties;
-  const auto add = [&](const std::string& name, const std::string& value) { properties += (properties.empty() ? " " : ",") + name + "=" + value; };
+  const auto add = [&](const std::string& name, const std::string& value) {
+    properties += (properties.empty() ? " " : ",") + name + "=" + value;
+  };
   if (!a.file.empty()) add("file", EscapeProperty(a.file));
   if (a.line > 0) add("line", std::to_string(a.line));
   if (a.line > 0 && a.column > 0) add("col", std::to_string(a.column));
@@ -61,7 +70,8 @@ void AddFindings(const v1::Result& result, const RenderOptions& options, std::ve
     if (!f.pointer().empty()) text += "\nat " + f.pointer();
     out->push_back({Rank(f.severity()), Shown(f.file(), options), f.line(), f.column(), f.id(), text});
   }
-  for (const auto& problem : result.problems()) out->push_back({problem.fatal() ? 0 : 1, Shown(problem.file(), options), 0, 0, problem.code(), problem.message()});
+  for (const auto& problem : result.problems())
+    out->push_back({problem.fatal() ? 0 : 1, Shown(problem.file(), options), 0, 0, problem.code(), problem.message()});
 }
 
 void AddHistories(const v1::Result& result, const RenderOptions& options, std::vector<Annotation>* out) {
@@ -71,12 +81,16 @@ void AddHistories(const v1::Result& result, const RenderOptions& options, std::v
     // The first one explains the others.
     const auto& d = h.divergences(0);
     const int rank = h.verdict() == "DRIFT" && !result.strict() ? 1 : 0;
-    std::string text = h.path() + ": " + d.grade() + " " + d.kind() + (d.event_id() > 0 ? " at event " + std::to_string(d.event_id()) : "") + (d.step_id().empty() ? "" : ", step " + d.step_id());
+    std::string text = h.path() + ": " + d.grade() + " " + d.kind() +
+                       (d.event_id() > 0 ? " at event " + std::to_string(d.event_id()) : "") +
+                       (d.step_id().empty() ? "" : ", step " + d.step_id());
     if (!d.field().empty()) text += "\nfield " + d.field();
-    text += "\nexpected " + Clip(d.expected().empty() ? "nothing" : d.expected(), 300) + "\nactual " + Clip(d.actual().empty() ? "nothing" : d.actual(), 300) + "\n" + ReproduceCommand(h);
+    text += "\nexpected " + Clip(d.expected().empty() ? "nothing" : d.expected(), 300) + "\nactual " +
+            Clip(d.actual().empty() ? "nothing" : d.actual(), 300) + "\n" + ReproduceCommand(h);
     if (h.divergences_size() > 1) text += "\nand " + Counted(h.divergences_size() - 1, "further difference");
     const bool own = d.has_source() && !Shown(d.source().file(), options).starts_with("/");
-    out->push_back({rank, own ? Shown(d.source().file(), options) : std::string(), own ? d.source().line() : 0, 0, "replay diverged", text});
+    out->push_back({rank, own ? Shown(d.source().file(), options) : std::string(), own ? d.source().line() : 0, 0,
+                    "replay diverged", text});
   }
 }
 
@@ -92,7 +106,9 @@ std::string RenderGithub(const std::vector<v1::Result>& results, const RenderOpt
   std::string out;
   for (const Annotation& annotation : all) out += Command(annotation);
   constexpr size_t kShownByGithub = 10;
-  if (all.size() > kShownByGithub) out += Command({2, "", 0, 0, "Lockstep", Summary(results) + "; GitHub shows only the first annotations of a step, the report has all"});
+  if (all.size() > kShownByGithub)
+    out += Command({2, "", 0, 0, "Lockstep",
+                    Summary(results) + "; GitHub shows only the first annotations of a step, the report has all"});
   return out;
 }
 

@@ -1,6 +1,6 @@
 // One self-contained HTML page: no network, no font, no image; light and dark by the reader's setting; native elements
-// (details, tables, links) so that keyboard and screen reader work, with a filter box as the only script. Holds everything that
-// the comment has to leave out, and what spec 07 section 8.1 adds for the full report.
+// (details, tables, links) so that keyboard and screen reader work, with a filter box as the only script. Holds
+// everything that the comment has to leave out, and what spec 07 section 8.1 adds for the full report.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -60,8 +60,10 @@ std::string Sentence(const std::string& text) {
   std::string out;
   bool open = false;
   for (const char c : E(text)) {
-    if (c == '`') out += open ? "</code>" : "<code>", open = !open;
-    else out += c;
+    if (c == '`')
+      out += open ? "</code>" : "<code>", open = !open;
+    else
+      out += c;
   }
   return open ? out + "</code>" : out;
 }
@@ -85,48 +87,75 @@ class Page {
     Recommendations();
     Rules();
     About();
-    return Head() + body_ + "</main>\n<footer><p class=\"soft\">Written by Lockstep " + E(options_.tool_version) + ".</p></footer>\n<script>" + std::string(kScript) + "</script>\n</body>\n</html>\n";
+    return Head() + body_ + "</main>\n<footer><p class=\"soft\">Written by Lockstep " + E(options_.tool_version) +
+           ".</p></footer>\n<script>" + std::string(kScript) + "</script>\n</body>\n</html>\n";
   }
 
  private:
   void Section(const char* id, const std::string& title) {
     contents_ += "<li><a href=\"#" + std::string(id) + "\">" + E(title) + "</a></li>\n";
-    body_ += "<section aria-labelledby=\"" + std::string(id) + "\">\n<h2 id=\"" + std::string(id) + "\" tabindex=\"-1\">" + E(title) + "</h2>\n";
+    body_ += "<section aria-labelledby=\"" + std::string(id) + "\">\n<h2 id=\"" + std::string(id) +
+             "\" tabindex=\"-1\">" + E(title) + "</h2>\n";
   }
   void EndSection() { body_ += "</section>\n"; }
 
   std::string Head() const {
     const std::string verdict(OverallVerdict(results_));
     const std::string css = verdict == kPassedWithWarnings ? "WARNINGS" : verdict;
-    std::string out = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>" +
-                      E(options_.title + ": " + verdict) + "</title>\n<style>" + std::string(kStyle) + "</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#content\">Skip to the content</a>\n<header>\n<h1>" + E(options_.title) +
-                      "</h1>\n<p><span class=\"verdict " + E(css) + "\">" + E(verdict) + "</span></p>\n<p>" + E(Summary(results_)) + ".</p>\n";
+    std::string out =
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+        "content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<link "
+        "rel=\"icon\" href=\"data:,\">\n<title>" +
+        E(options_.title + ": " + verdict) + "</title>\n<style>" + std::string(kStyle) +
+        "</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#content\">Skip to the content</a>\n<header>\n<h1>" +
+        E(options_.title) + "</h1>\n<p><span class=\"verdict " + E(css) + "\">" + E(verdict) + "</span></p>\n<p>" +
+        E(Summary(results_)) + ".</p>\n";
     std::string facts;
     if (!options_.commit.empty()) {
       const std::string shown = Code(options_.commit);
-      Row(&facts, "commit", options_.repository.empty() ? shown : "<a href=\"" + E(options_.repository + "/commit/" + options_.commit) + "\">" + shown + "</a>");
+      Row(&facts, "commit",
+          options_.repository.empty()
+              ? shown
+              : "<a href=\"" + E(options_.repository + "/commit/" + options_.commit) + "\">" + shown + "</a>");
     }
     int64_t duration = 0;
     for (const auto& result : results_) duration += result.duration_ms();
     if (duration > 0) Row(&facts, "duration", FormatDuration(duration));
     if (!facts.empty()) out += "<dl>" + facts + "</dl>\n";
-    return out + "</header>\n<nav aria-label=\"Contents\"><ul>\n" + contents_ + "</ul>\n<p id=\"finder\" hidden><label for=\"filter\">Filter entries</label><br><input type=\"search\" id=\"filter\" autocomplete=\"off\"> <span id=\"shown\" role=\"status\"></span></p></nav>\n<main id=\"content\">\n";
+    return out + "</header>\n<nav aria-label=\"Contents\"><ul>\n" + contents_ +
+           "</ul>\n<p id=\"finder\" hidden><label for=\"filter\">Filter entries</label><br><input type=\"search\" "
+           "id=\"filter\" autocomplete=\"off\"> <span id=\"shown\" role=\"status\"></span></p></nav>\n<main "
+           "id=\"content\">\n";
   }
 
   void OneDivergence(const v1::Divergence& d) {
     std::string rows;
     if (!d.step_id().empty()) Row(&rows, "step", Code(d.step_id()));
     Row(&rows, "grade", E(d.grade()) + " - " + E(GradeMeaning(d.grade())));
-    if (d.event_id() > 0) Row(&rows, "event", std::to_string(d.event_id()) + (d.workflow_task_started_event_id() > 0 ? " (workflow task started at event " + std::to_string(d.workflow_task_started_event_id()) + ")" : ""));
+    if (d.event_id() > 0)
+      Row(&rows, "event",
+          std::to_string(d.event_id()) +
+              (d.workflow_task_started_event_id() > 0
+                   ? " (workflow task started at event " + std::to_string(d.workflow_task_started_event_id()) + ")"
+                   : ""));
     if (!d.command().empty()) Row(&rows, "command", Code(d.command()));
     if (!d.field().empty()) Row(&rows, "field", Code(d.field()));
-    Row(&rows, "expected", d.expected().empty() ? "<span class=\"soft\">nothing</span>" : "<pre>" + E(Clip(d.expected(), kMaxValue)) + "</pre>");
-    Row(&rows, "actual", d.actual().empty() ? "<span class=\"soft\">nothing</span>" : "<pre>" + E(Clip(d.actual(), kMaxValue)) + "</pre>");
-    if (d.has_source()) Row(&rows, "issued at", Linked(d.source().file(), d.source().line(), 0, options_) + (d.source().function().empty() ? "" : " in " + Code(d.source().function())));
-    if (d.has_recorded_source()) Row(&rows, "recorded at", Linked(d.recorded_source().file(), d.recorded_source().line(), 0, options_));
+    Row(&rows, "expected",
+        d.expected().empty() ? "<span class=\"soft\">nothing</span>"
+                             : "<pre>" + E(Clip(d.expected(), kMaxValue)) + "</pre>");
+    Row(&rows, "actual",
+        d.actual().empty() ? "<span class=\"soft\">nothing</span>"
+                           : "<pre>" + E(Clip(d.actual(), kMaxValue)) + "</pre>");
+    if (d.has_source())
+      Row(&rows, "issued at",
+          Linked(d.source().file(), d.source().line(), 0, options_) +
+              (d.source().function().empty() ? "" : " in " + Code(d.source().function())));
+    if (d.has_recorded_source())
+      Row(&rows, "recorded at", Linked(d.recorded_source().file(), d.recorded_source().line(), 0, options_));
     Row(&rows, "cause", E(d.cause()));
     Row(&rows, "what to do", Sentence(RemedyFor(d)));
-    body_ += "<h3>" + E(d.kind()) + (d.step_id().empty() ? "" : ", step " + E(d.step_id())) + "</h3>\n<dl>" + rows + "</dl>\n";
+    body_ += "<h3>" + E(d.kind()) + (d.step_id().empty() ? "" : ", step " + E(d.step_id())) + "</h3>\n<dl>" + rows +
+             "</dl>\n";
   }
 
   void Divergences() {
@@ -141,16 +170,21 @@ class Page {
       for (const auto& h : result.histories()) {
         if (h.divergences_size() == 0 || shown >= kMaxEntries) continue;
         const auto& first = h.divergences(0);
-        body_ += "<details data-text" + std::string(shown < 3 ? " open" : "") + "><summary>" + Code(h.path()) + " <span class=\"" + E(h.verdict()) + "\">" + E(first.grade()) + "</span> " + E(first.kind()) +
-                 (first.event_id() > 0 ? " at event " + std::to_string(first.event_id()) : "") + (first.step_id().empty() ? "" : ", step " + E(first.step_id())) + "</summary>\n";
+        body_ += "<details data-text" + std::string(shown < 3 ? " open" : "") + "><summary>" + Code(h.path()) +
+                 " <span class=\"" + E(h.verdict()) + "\">" + E(first.grade()) + "</span> " + E(first.kind()) +
+                 (first.event_id() > 0 ? " at event " + std::to_string(first.event_id()) : "") +
+                 (first.step_id().empty() ? "" : ", step " + E(first.step_id())) + "</summary>\n";
         constexpr int kShownOfOne = 25;
         for (int i = 0; i < h.divergences_size() && i < kShownOfOne; ++i) OneDivergence(h.divergences(i));
-        if (h.divergences_size() > kShownOfOne) body_ += "<p>... and " + Counted(h.divergences_size() - kShownOfOne, "further difference") + "; the JSON result has all.</p>\n";
+        if (h.divergences_size() > kShownOfOne)
+          body_ += "<p>... and " + Counted(h.divergences_size() - kShownOfOne, "further difference") +
+                   "; the JSON result has all.</p>\n";
         body_ += "<p>Show it again:</p><pre tabindex=\"0\">" + E(ReproduceCommand(h)) + "</pre>\n</details>\n";
         ++shown;
       }
     }
-    if (shown < total) body_ += "<p>... and " + Counted(static_cast<int64_t>(total - shown), "further history") + ".</p>\n";
+    if (shown < total)
+      body_ += "<p>... and " + Counted(static_cast<int64_t>(total - shown), "further history") + ".</p>\n";
     EndSection();
   }
 
@@ -158,36 +192,53 @@ class Page {
     for (const auto& result : results_) {
       if (result.histories_size() == 0) continue;
       Section("histories", "Histories");
-      body_ += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of histories\"><table>\n<thead><tr><th scope=\"col\">History</th><th scope=\"col\">Workflow</th><th scope=\"col\" class=\"n\">Events</th><th scope=\"col\" class=\"n\">Tasks</th><th scope=\"col\" class=\"n\">Commands</th><th scope=\"col\">Status</th><th scope=\"col\">Snapshot</th><th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n";
+      body_ +=
+          "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of "
+          "histories\"><table>\n<thead><tr><th scope=\"col\">History</th><th scope=\"col\">Workflow</th><th "
+          "scope=\"col\" class=\"n\">Events</th><th scope=\"col\" class=\"n\">Tasks</th><th scope=\"col\" "
+          "class=\"n\">Commands</th><th scope=\"col\">Status</th><th scope=\"col\">Snapshot</th><th "
+          "scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n";
       size_t shown = 0;
       for (const auto& h : result.histories()) {
         if (shown++ >= kMaxEntries) break;
-        body_ += "<tr data-text><td>" + Code(h.path()) + "</td><td>" + E(h.workflow_type()) + "</td><td class=\"n\">" + std::to_string(h.events()) + "</td><td class=\"n\">" + std::to_string(h.workflow_tasks()) + "</td><td class=\"n\">" +
-                 std::to_string(h.commands()) + "</td><td>" + E(h.status()) + "</td><td>" + (h.snapshot_hash().empty() ? "" : Code(h.snapshot_hash().substr(0, 8))) + "</td><td><span class=\"" + E(h.verdict()) + "\">" + E(h.verdict()) +
-                 "</span>" + (h.has_error() ? "<br>" + E(h.error().code() + ": " + h.error().message()) : "") + "</td></tr>\n";
+        body_ += "<tr data-text><td>" + Code(h.path()) + "</td><td>" + E(h.workflow_type()) + "</td><td class=\"n\">" +
+                 std::to_string(h.events()) + "</td><td class=\"n\">" + std::to_string(h.workflow_tasks()) +
+                 "</td><td class=\"n\">" + std::to_string(h.commands()) + "</td><td>" + E(h.status()) + "</td><td>" +
+                 (h.snapshot_hash().empty() ? "" : Code(h.snapshot_hash().substr(0, 8))) + "</td><td><span class=\"" +
+                 E(h.verdict()) + "\">" + E(h.verdict()) + "</span>" +
+                 (h.has_error() ? "<br>" + E(h.error().code() + ": " + h.error().message()) : "") + "</td></tr>\n";
       }
       body_ += "</tbody></table></div>\n";
-      if (result.histories_size() > static_cast<int>(kMaxEntries)) body_ += "<p>... and " + Counted(result.histories_size() - static_cast<int64_t>(kMaxEntries), "further history") + ".</p>\n";
+      if (result.histories_size() > static_cast<int>(kMaxEntries))
+        body_ += "<p>... and " +
+                 Counted(result.histories_size() - static_cast<int64_t>(kMaxEntries), "further history") + ".</p>\n";
       EndSection();
     }
   }
 
-  void OneFinding(const Grouped& group, bool open) {
+  void OneFinding(const Grouped& group, bool is_new, bool open) {
     const v1::Finding& f = *group.finding;
     std::string rows;
     Row(&rows, "where", Linked(f.file(), f.line(), f.column(), options_));
     if (!f.pointer().empty()) Row(&rows, "pointer", Code(f.pointer()));
-    if (!f.plan_id().empty()) Row(&rows, "plan", Code(f.plan_id()) + (f.step_id().empty() ? "" : ", step " + Code(f.step_id())));
-    if (!f.root().empty()) Row(&rows, "root", Code(f.root()) + (group.roots > 1 ? " and " + Counted(group.roots - 1, "other root") : ""));
+    if (!f.plan_id().empty())
+      Row(&rows, "plan", Code(f.plan_id()) + (f.step_id().empty() ? "" : ", step " + Code(f.step_id())));
+    if (!f.root().empty())
+      Row(&rows, "root", Code(f.root()) + (group.roots > 1 ? " and " + Counted(group.roots - 1, "other root") : ""));
     Row(&rows, "effect", E(f.verdict()));
     Row(&rows, "use instead", E(f.replacement()));
-    body_ += "<details data-text" + std::string(open ? " open" : "") + "><summary><span class=\"" + E(f.severity()) + "\">" + E(f.severity()) + "</span> " + Code(At(f.file(), f.line(), f.column(), options_)) + " " +
-             E(Clip(f.what().empty() ? f.message() : f.what(), 240)) + " <span class=\"soft\">" + E(f.id()) + "</span></summary>\n<p>" + E(f.message()) + "</p>\n";
+    body_ += "<details data-text" + std::string(open ? " open" : "") + "><summary><span class=\"" + E(f.severity()) +
+             "\">" + E(f.severity()) + "</span> " + std::string(is_new ? "new " : "") +
+             Code(At(f.file(), f.line(), f.column(), options_)) + " " +
+             E(Clip(f.what().empty() ? f.message() : f.what(), 240)) + " <span class=\"soft\">" + E(f.id()) +
+             "</span></summary>\n<p>" + E(f.message()) + "</p>\n";
     if (!f.source_line().empty()) body_ += "<pre>" + E(Clip(f.source_line(), 1000)) + "</pre>\n";
     body_ += "<dl>" + rows + "</dl>\n";
     if (f.chain_size() > 1) {
       body_ += "<p>Call chain:</p><ol>\n";
-      for (const auto& step : f.chain()) body_ += "<li>" + Code(step.function()) + " " + Linked(step.file(), step.line(), step.column(), options_) + "</li>\n";
+      for (const auto& step : f.chain())
+        body_ += "<li>" + Code(step.function()) + " " + Linked(step.file(), step.line(), step.column(), options_) +
+                 "</li>\n";
       body_ += "</ol>\n";
     }
     body_ += "</details>\n";
@@ -198,15 +249,28 @@ class Page {
     for (const auto& result : results_) {
       for (const Grouped& group : GroupFindings(result)) groups.push_back(group);
     }
-    if (groups.empty()) return;
-    const auto rank = [](const Grouped& group) { return group.finding->severity() == "error" ? 0 : group.finding->severity() == "warning" ? 1 : 2; };
-    std::stable_sort(groups.begin(), groups.end(), [&](const Grouped& a, const Grouped& b) { return rank(a) < rank(b); });
+    const BaseComparison base = CompareWithBase(results_, options_);
+    if (groups.empty() && base.fixed.empty()) return;
+    const auto rank = [](const Grouped& group) {
+      return group.finding->severity() == "error" ? 0 : group.finding->severity() == "warning" ? 1 : 2;
+    };
+    std::stable_sort(groups.begin(), groups.end(),
+                     [&](const Grouped& a, const Grouped& b) { return rank(a) < rank(b); });
     Section("findings", "Findings");
+    if (base.known) {
+      body_ += "<p>Against the base branch: " + E(base.Sentence()) + "</p>\n";
+      if (!base.fixed.empty()) body_ += "<ul>\n";
+      for (const auto* f : base.fixed)
+        body_ += "<li>fixed: " + Code(f->id()) + " at " + Code(At(f->file(), f->line(), 0, options_)) + "</li>\n";
+      if (!base.fixed.empty()) body_ += "</ul>\n";
+    }
     for (size_t i = 0; i < groups.size() && i < kMaxEntries; ++i) {
       used_rules_.insert(groups[i].finding->id());
-      OneFinding(groups[i], i < 3 && rank(groups[i]) == 0);
+      OneFinding(groups[i], base.IsNew(*groups[i].finding), i < 3 && rank(groups[i]) == 0);
     }
-    if (groups.size() > kMaxEntries) body_ += "<p>... and " + Counted(static_cast<int64_t>(groups.size() - kMaxEntries), "further finding") + "; the JSON result has all.</p>\n";
+    if (groups.size() > kMaxEntries)
+      body_ += "<p>... and " + Counted(static_cast<int64_t>(groups.size() - kMaxEntries), "further finding") +
+               "; the JSON result has all.</p>\n";
     EndSection();
   }
 
@@ -216,10 +280,14 @@ class Page {
       std::map<std::string, int> counts;
       for (const auto& f : result.findings()) counts[f.file()] += 1;
       Section("plans", "Plans");
-      body_ += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of plans\"><table>\n<thead><tr><th scope=\"col\">Plan</th><th scope=\"col\">Version</th><th scope=\"col\">File</th><th scope=\"col\" class=\"n\">Steps</th><th scope=\"col\" class=\"n\">Findings</th></tr></thead>\n<tbody>\n";
+      body_ +=
+          "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of plans\"><table>\n<thead><tr><th "
+          "scope=\"col\">Plan</th><th scope=\"col\">Version</th><th scope=\"col\">File</th><th scope=\"col\" "
+          "class=\"n\">Steps</th><th scope=\"col\" class=\"n\">Findings</th></tr></thead>\n<tbody>\n";
       for (const auto& plan : result.plans()) {
-        body_ += "<tr data-text><td>" + E(plan.plan_id()) + "</td><td>" + E(plan.plan_version()) + "</td><td>" + Linked(plan.file(), 0, 0, options_) + "</td><td class=\"n\">" + std::to_string(plan.steps()) + "</td><td class=\"n\">" +
-                 std::to_string(counts[plan.file()]) + "</td></tr>\n";
+        body_ += "<tr data-text><td>" + E(plan.plan_id()) + "</td><td>" + E(plan.plan_version()) + "</td><td>" +
+                 Linked(plan.file(), 0, 0, options_) + "</td><td class=\"n\">" + std::to_string(plan.steps()) +
+                 "</td><td class=\"n\">" + std::to_string(counts[plan.file()]) + "</td></tr>\n";
       }
       body_ += "</tbody></table></div>\n";
       EndSection();
@@ -234,10 +302,14 @@ class Page {
     }
     if (runs.size() < 2) return;
     Section("runs", "Runs");
-    body_ += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of runs\"><table>\n<thead><tr><th scope=\"col\">Run</th><th scope=\"col\" class=\"n\">Histories</th><th scope=\"col\" class=\"n\">Identical</th><th scope=\"col\">Verdict</th></tr></thead><tbody>\n";
+    body_ +=
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of runs\"><table>\n<thead><tr><th "
+        "scope=\"col\">Run</th><th scope=\"col\" class=\"n\">Histories</th><th scope=\"col\" "
+        "class=\"n\">Identical</th><th scope=\"col\">Verdict</th></tr></thead><tbody>\n";
     for (const auto* run : runs) {
-      body_ += "<tr><td>" + Code(run->command().empty() ? run->tool() : run->command()) + "</td><td class=\"n\">" + std::to_string(run->totals().histories()) + "</td><td class=\"n\">" + std::to_string(run->totals().identical()) +
-               "</td><td>" + E(run->verdict()) + "</td></tr>\n";
+      body_ += "<tr><td>" + Code(run->command().empty() ? run->tool() : run->command()) + "</td><td class=\"n\">" +
+               std::to_string(run->totals().histories()) + "</td><td class=\"n\">" +
+               std::to_string(run->totals().identical()) + "</td><td>" + E(run->verdict()) + "</td></tr>\n";
     }
     body_ += "</tbody></table></div>\n";
     EndSection();
@@ -246,8 +318,12 @@ class Page {
   void Trust() {
     std::string items;
     for (const auto& result : results_) {
-      for (const auto& trust : result.trusted()) items += "<li>" + Code(trust.function()) + " is trusted: " + E(trust.reason()) + " (" + Linked(trust.file(), trust.line(), trust.column(), options_) + ")</li>\n";
-      for (const auto& f : result.suppressed()) items += "<li>suppressed: " + Code(f.id()) + " at " + Linked(f.file(), f.line(), f.column(), options_) + "</li>\n";
+      for (const auto& trust : result.trusted())
+        items += "<li>" + Code(trust.function()) + " is trusted: " + E(trust.reason()) + " (" +
+                 Linked(trust.file(), trust.line(), trust.column(), options_) + ")</li>\n";
+      for (const auto& f : result.suppressed())
+        items +=
+            "<li>suppressed: " + Code(f.id()) + " at " + Linked(f.file(), f.line(), f.column(), options_) + "</li>\n";
     }
     if (items.empty()) return;
     Section("trust", "Suppressions and trusted marks");
@@ -258,7 +334,8 @@ class Page {
   void Problems() {
     std::string items;
     for (const auto& result : results_) {
-      for (const auto& problem : result.problems()) items += "<li>" + E(problem.message()) + " <span class=\"soft\">" + E(problem.code()) + "</span></li>\n";
+      for (const auto& problem : result.problems())
+        items += "<li>" + E(problem.message()) + " <span class=\"soft\">" + E(problem.code()) + "</span></li>\n";
       for (const auto& note : result.notes()) items += "<li class=\"soft\">" + E(note) + "</li>\n";
     }
     if (items.empty()) return;
@@ -273,7 +350,10 @@ class Page {
     Section("next", "Next steps");
     body_ += "<ul>\n";
     for (const auto& step : steps) body_ += "<li>" + E(step) + "</li>\n";
-    body_ += "</ul>\n<h3>For the reviewer</h3>\n<ul>\n<li>Does every changed command stand behind a version gate?</li>\n<li>Is every new suppression or trusted mark justified and owned?</li>\n<li>Was the corpus recorded again where the change is wanted?</li>\n</ul>\n";
+    body_ +=
+        "</ul>\n<h3>For the reviewer</h3>\n<ul>\n<li>Does every changed command stand behind a version "
+        "gate?</li>\n<li>Is every new suppression or trusted mark justified and owned?</li>\n<li>Was the corpus "
+        "recorded again where the change is wanted?</li>\n</ul>\n";
     EndSection();
   }
 
@@ -283,7 +363,8 @@ class Page {
     for (const std::string& id : used_rules_) {
       const RuleFacts facts = FactsOf(id);
       if (facts.title.empty()) continue;
-      body_ += "<details><summary>" + Code(id) + " " + E(facts.title) + "</summary>\n<pre>" + E(facts.page) + "</pre>\n</details>\n";
+      body_ += "<details><summary>" + Code(id) + " " + E(facts.title) + "</summary>\n<pre>" + E(facts.page) +
+               "</pre>\n</details>\n";
     }
     EndSection();
   }
@@ -292,7 +373,9 @@ class Page {
     Section("about", "About this report");
     std::string rows;
     for (const auto& result : results_) {
-      Row(&rows, result.tool().c_str(), E(result.verdict()) + (result.command().empty() ? "" : ": " + Code(result.command())) + (result.tool_version().empty() ? "" : " (version " + E(result.tool_version()) + ")"));
+      Row(&rows, result.tool().c_str(),
+          E(result.verdict()) + (result.command().empty() ? "" : ": " + Code(result.command())) +
+              (result.tool_version().empty() ? "" : " (version " + E(result.tool_version()) + ")"));
     }
     Row(&rows, "model", Code(std::string(kResultFormat)));
     body_ += "<dl>" + rows + "</dl>\n";
@@ -308,6 +391,8 @@ class Page {
 
 }  // namespace
 
-std::string RenderHtml(const std::vector<v1::Result>& results, const RenderOptions& options) { return Page(results, options).Run(); }
+std::string RenderHtml(const std::vector<v1::Result>& results, const RenderOptions& options) {
+  return Page(results, options).Run();
+}
 
 }  // namespace lockstep::reports

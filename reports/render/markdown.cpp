@@ -1,6 +1,6 @@
 // The pull-request comment (spec 07 section 8.1): marker, verdict, plan table, C++ table, divergences, command changes,
-// suppressions and trusted marks, warnings, next steps. At most kMaxMarkdownCharacters: sections are filled in the order of
-// their weight and say how much they left out; the whole is never cut in the middle of a table or a tag.
+// suppressions and trusted marks, warnings, next steps. At most kMaxMarkdownCharacters: sections are filled in the
+// order of their weight and say how much they left out; the whole is never cut in the middle of a table or a tag.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -16,12 +16,18 @@ namespace {
 std::string Cell(const std::string& text) {
   std::string out;
   for (const char c : PrintableUtf8(text)) {
-    if (c == '\n' || c == '\r' || c == '\t') out += ' ';
-    else if (c == '|' || c == '*' || c == '_' || c == '`' || c == '[' || c == ']' || c == '\\' || c == '~' || c == '#') out += std::string("\\") + c;
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '@') out += "@\u200b";
-    else out += c;
+    if (c == '\n' || c == '\r' || c == '\t')
+      out += ' ';
+    else if (c == '|' || c == '*' || c == '_' || c == '`' || c == '[' || c == ']' || c == '\\' || c == '~' || c == '#')
+      out += std::string("\\") + c;
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '@')
+      out += "@\u200b";
+    else
+      out += c;
   }
   return out;
 }
@@ -48,7 +54,9 @@ std::string Linked(const std::string& file, int line, const RenderOptions& optio
   return url.empty() ? shown : "[" + shown + "](" + url + ")";
 }
 
-std::string Details(const std::string& summary, const std::string& body) { return "<details><summary>" + summary + "</summary>\n\n" + body + "\n</details>\n"; }
+std::string Details(const std::string& summary, const std::string& body) {
+  return "<details><summary>" + summary + "</summary>\n\n" + body + "\n</details>\n";
+}
 
 // A list of blocks that takes what fits.
 struct Section {
@@ -82,33 +90,51 @@ std::string Fill(const Section& section, size_t* budget) {
     left -= size;
     ++taken;
   }
-  if (taken < section.blocks.size()) out += "\n... and " + std::to_string(section.blocks.size() - taken) + " more " + section.what + ", see the full report\n";
+  if (taken < section.blocks.size())
+    out += "\n... and " + std::to_string(section.blocks.size() - taken) + " more " + section.what +
+           ", see the full report\n";
   out += "\n";
   *budget -= std::min(*budget, Characters(out));
   return out;
 }
 
-std::string Emoji(std::string_view verdict) { return verdict == kFailed ? "\u274c" : verdict == kIncomplete ? "\u2753" : verdict == kPassed ? "\u2705" : "\u26a0\ufe0f"; }
+std::string Emoji(std::string_view verdict) {
+  return verdict == kFailed       ? "\u274c"
+         : verdict == kIncomplete ? "\u2753"
+         : verdict == kPassed     ? "\u2705"
+                                  : "\u26a0\ufe0f";
+}
 
 std::string Head(const std::vector<v1::Result>& results, const RenderOptions& options) {
   const std::string verdict(OverallVerdict(results));
-  std::string out = std::string(kCommentMarker) + "\n## " + Emoji(verdict) + " " + Cell(options.title) + ": " + verdict + "\n\n" + Cell(Summary(results)) + ".";
+  std::string out = std::string(kCommentMarker) + "\n## " + Emoji(verdict) + " " + Cell(options.title) + ": " +
+                    verdict + "\n\n" + Cell(Summary(results)) + ".";
   int64_t duration = 0;
   for (const auto& result : results) duration += result.duration_ms();
   if (!options.commit.empty()) {
     const std::string short_commit = Code(options.commit.substr(0, 12));
-    out += " Commit " + (options.repository.empty() ? short_commit : "[" + short_commit + "](" + options.repository + "/commit/" + options.commit + ")") + ".";
+    out += " Commit " +
+           (options.repository.empty()
+                ? short_commit
+                : "[" + short_commit + "](" + options.repository + "/commit/" + options.commit + ")") +
+           ".";
   }
   if (duration > 0) out += " Took " + FormatDuration(duration) + ".";
-  if (!options.full_report.empty()) out += " Full report: " + (options.full_report.starts_with("http") ? "[" + Cell("here") + "](" + options.full_report + ")" : Code(options.full_report)) + ".";
+  if (!options.full_report.empty())
+    out += " Full report: " +
+           (options.full_report.starts_with("http") ? "[" + Cell("here") + "](" + options.full_report + ")"
+                                                    : Code(options.full_report)) +
+           ".";
   return out + "\n\n";
 }
 
-// --- divergences -----------------------------------------------------------------------------------------------------------
+// --- divergences
+// -----------------------------------------------------------------------------------------------------------
 
 std::string DivergenceBlock(const v1::History& h, const RenderOptions& options) {
   const v1::Divergence& d = h.divergences(0);
-  std::string title = "<code>" + Cell(Clip(h.path(), 300)) + "</code>: <b>" + Cell(d.grade()) + "</b> " + Cell(d.kind());
+  std::string title =
+      "<code>" + Cell(Clip(h.path(), 300)) + "</code>: <b>" + Cell(d.grade()) + "</b> " + Cell(d.kind());
   if (d.event_id() > 0) title += " at event " + std::to_string(d.event_id());
   if (!d.step_id().empty()) title += ", step <code>" + Cell(d.step_id()) + "</code>";
   std::string body = "This " + std::string(GradeMeaning(d.grade())) + ".\n\n| | |\n|---|---|\n";
@@ -121,8 +147,11 @@ std::string DivergenceBlock(const v1::History& h, const RenderOptions& options) 
   row("field", Code(d.field()));
   row("expected", Code(Clip(d.expected().empty() ? "nothing" : d.expected(), 1500)));
   row("actual", Code(Clip(d.actual().empty() ? "nothing" : d.actual(), 1500)));
-  if (d.has_source()) row("issued at", Linked(d.source().file(), d.source().line(), options) + (d.source().function().empty() ? "" : " in " + Code(Clip(d.source().function(), 200))));
-  if (d.has_recorded_source() && (d.recorded_source().line() != d.source().line() || d.recorded_source().file() != d.source().file())) {
+  if (d.has_source())
+    row("issued at", Linked(d.source().file(), d.source().line(), options) +
+                         (d.source().function().empty() ? "" : " in " + Code(Clip(d.source().function(), 200))));
+  if (d.has_recorded_source() &&
+      (d.recorded_source().line() != d.source().line() || d.recorded_source().file() != d.source().file())) {
     row("recorded at", Code(At(d.recorded_source().file(), d.recorded_source().line(), 0, options)));
   }
   row("cause", Cell(d.cause()));
@@ -135,14 +164,18 @@ Section Divergences(const std::vector<v1::Result>& results, const RenderOptions&
   Section section{"### Divergences\n\n", {}, "diverged histories"};
   for (const v1::Result& result : results) {
     for (const auto& h : result.histories()) {
-      if (h.divergences_size() > 0) section.blocks.push_back(DivergenceBlock(h, options));
-      else if (h.has_error()) section.blocks.push_back("- " + Code(h.path()) + ": " + Code(h.error().code()) + " " + Cell(Clip(h.error().message(), 600)) + "\n");
+      if (h.divergences_size() > 0)
+        section.blocks.push_back(DivergenceBlock(h, options));
+      else if (h.has_error())
+        section.blocks.push_back("- " + Code(h.path()) + ": " + Code(h.error().code()) + " " +
+                                 Cell(Clip(h.error().message(), 600)) + "\n");
     }
   }
   return section;
 }
 
-// --- plans -------------------------------------------------------------------------------------------------------------------
+// --- plans
+// -------------------------------------------------------------------------------------------------------------------
 
 // Replay and lint of a plan meet in one row, by its id.
 struct PlanState {
@@ -153,7 +186,9 @@ struct PlanState {
 };
 
 Section Plans(const std::vector<v1::Result>& results, const RenderOptions& options) {
-  Section section{"### Plans\n\n| Plan | Version | Lint | Replay | Divergences | Status |\n|---|---|---|---|---|---|\n", {}, "plans"};
+  Section section{"### Plans\n\n| Plan | Version | Lint | Replay | Divergences | Status |\n|---|---|---|---|---|---|\n",
+                  {},
+                  "plans"};
   std::map<std::string, PlanState> plans;
   for (const v1::Result& result : results) {
     for (const auto& row : result.plans()) {
@@ -186,9 +221,15 @@ Section Plans(const std::vector<v1::Result>& results, const RenderOptions& optio
       add(state.errors, "error"), add(state.warnings, "warning"), add(state.notes, "note");
     }
     const bool bad = state.errors > 0 || state.passed < state.replays;
-    section.blocks.push_back("| " + (state.file.empty() ? Cell(id) : Linked(state.file, 0, options) + " " + Cell(id)) + " | " + (state.version.empty() ? "-" : Cell(state.version)) + " | " + lint + " | " +
-                             (state.replays == 0 ? "-" : std::to_string(state.passed) + "/" + std::to_string(state.replays)) + " | " + std::to_string(state.divergences) + " | " +
-                             (bad ? "\u274c" : state.warnings > 0 ? "\u26a0\ufe0f" : "\u2705") + " |\n");
+    section.blocks.push_back(
+        "| " + (state.file.empty() ? Cell(id) : Linked(state.file, 0, options) + " " + Cell(id)) + " | " +
+        (state.version.empty() ? "-" : Cell(state.version)) + " | " + lint + " | " +
+        (state.replays == 0 ? "-" : std::to_string(state.passed) + "/" + std::to_string(state.replays)) + " | " +
+        std::to_string(state.divergences) + " | " +
+        (bad                  ? "\u274c"
+         : state.warnings > 0 ? "\u26a0\ufe0f"
+                              : "\u2705") +
+        " |\n");
   }
   // What is wrong first.
   std::stable_sort(section.blocks.begin(), section.blocks.end(), [](const std::string& a, const std::string& b) {
@@ -197,12 +238,17 @@ Section Plans(const std::vector<v1::Result>& results, const RenderOptions& optio
   return section;
 }
 
-// --- findings ------------------------------------------------------------------------------------------------------------------
+// --- findings
+// ------------------------------------------------------------------------------------------------------------------
 
-std::string FindingBlock(const Grouped& group, const RenderOptions& options) {
+std::string FindingBlock(const Grouped& group, const BaseComparison& base, const RenderOptions& options) {
   const v1::Finding& f = *group.finding;
-  const std::string mark = f.severity() == "error" ? "\u274c" : f.severity() == "warning" ? "\u26a0\ufe0f" : "\u2139\ufe0f";
-  const std::string title = mark + " <code>" + Cell(At(f.file(), f.line(), f.column(), options)) + "</code> " + Cell(Clip(f.what().empty() ? f.message() : f.what(), 200)) + " (" + Cell(f.id()) + ")";
+  const std::string mark = f.severity() == "error"     ? "\u274c"
+                           : f.severity() == "warning" ? "\u26a0\ufe0f"
+                                                       : "\u2139\ufe0f";
+  const std::string title = mark + (base.IsNew(f) ? " <b>new</b>" : "") + " <code>" +
+                            Cell(At(f.file(), f.line(), f.column(), options)) + "</code> " +
+                            Cell(Clip(f.what().empty() ? f.message() : f.what(), 200)) + " (" + Cell(f.id()) + ")";
   std::string body = Cell(f.message()) + "\n\n" + Linked(f.file(), f.line(), options);
   if (!f.pointer().empty()) body += " at " + Code(f.pointer());
   if (!f.root().empty()) {
@@ -212,22 +258,40 @@ std::string FindingBlock(const Grouped& group, const RenderOptions& options) {
   body += "\n";
   if (f.chain_size() > 1) {
     body += "\n";
-    for (const auto& step : f.chain()) body += "1. " + Code(Clip(step.function(), 160)) + " " + Linked(step.file(), step.line(), options) + "\n";
+    for (const auto& step : f.chain())
+      body += "1. " + Code(Clip(step.function(), 160)) + " " + Linked(step.file(), step.line(), options) + "\n";
   }
   if (!f.source_line().empty()) body += "\n" + Fenced(Clip(f.source_line(), 200), f.pointer().empty() ? "cpp" : "json");
   return Details(title, body);
 }
 
 Section Findings(const std::vector<v1::Result>& results, bool errors, const RenderOptions& options) {
-  Section section{errors ? "### Findings\n\n" : "### Warnings and notes\n\n", {}, errors ? "errors" : "warnings and notes"};
+  Section section{
+      errors ? "### Findings\n\n" : "### Warnings and notes\n\n", {}, errors ? "errors" : "warnings and notes"};
   std::vector<Grouped> groups;
   for (const v1::Result& result : results) {
     for (const Grouped& group : GroupFindings(result)) {
       if ((group.finding->severity() == "error") == errors) groups.push_back(group);
     }
   }
-  std::stable_sort(groups.begin(), groups.end(), [](const Grouped& a, const Grouped& b) { return (a.finding->severity() == "warning") > (b.finding->severity() == "warning"); });
-  for (const Grouped& group : groups) section.blocks.push_back(FindingBlock(group, options));
+  std::stable_sort(groups.begin(), groups.end(), [](const Grouped& a, const Grouped& b) {
+    return (a.finding->severity() == "warning") > (b.finding->severity() == "warning");
+  });
+  const BaseComparison base = CompareWithBase(results, options);
+  // What the change brought comes first.
+  std::stable_sort(groups.begin(), groups.end(),
+                   [&](const Grouped& a, const Grouped& b) { return base.IsNew(*a.finding) > base.IsNew(*b.finding); });
+  for (const Grouped& group : groups) section.blocks.push_back(FindingBlock(group, base, options));
+  return section;
+}
+
+Section AgainstBase(const std::vector<v1::Result>& results, const RenderOptions& options) {
+  const BaseComparison base = CompareWithBase(results, options);
+  if (!base.known) return {};
+  Section section{"### Against the base branch\n\n", {base.Sentence() + "\n"}, "fixed findings"};
+  if (!base.fixed.empty()) section.blocks.push_back("\n");
+  for (const v1::Finding* f : base.fixed)
+    section.blocks.push_back("- fixed: " + Code(f->id()) + " at " + Code(At(f->file(), f->line(), 0, options)) + "\n");
   return section;
 }
 
@@ -235,7 +299,9 @@ Section CommandChanges(const std::vector<v1::Result>& results, const RenderOptio
   Section section{"### Command changes\n\n| Root | Where | Gate |\n|---|---|---|\n", {}, "roots"};
   for (const v1::Result& result : results) {
     for (const auto& f : result.findings()) {
-      if (f.id() == "determinism-ungated-command-change") section.blocks.push_back("| " + Code(f.root().empty() ? f.function() : f.root()) + " | " + Linked(f.file(), f.line(), options) + " | missing |\n");
+      if (f.id() == "determinism-ungated-command-change")
+        section.blocks.push_back("| " + Code(f.root().empty() ? f.function() : f.root()) + " | " +
+                                 Linked(f.file(), f.line(), options) + " | missing |\n");
     }
   }
   return section;
@@ -244,8 +310,11 @@ Section CommandChanges(const std::vector<v1::Result>& results, const RenderOptio
 Section Trust(const std::vector<v1::Result>& results, const RenderOptions& options) {
   Section section{"### Suppressions and trusted marks\n\n", {}, "marks"};
   for (const v1::Result& result : results) {
-    for (const auto& trust : result.trusted()) section.blocks.push_back("- " + Code(trust.function()) + " is trusted: " + Cell(Clip(trust.reason(), 300)) + " (" + Linked(trust.file(), trust.line(), options) + ")\n");
-    for (const auto& f : result.suppressed()) section.blocks.push_back("- suppressed: " + Code(f.id()) + " at " + Linked(f.file(), f.line(), options) + "\n");
+    for (const auto& trust : result.trusted())
+      section.blocks.push_back("- " + Code(trust.function()) + " is trusted: " + Cell(Clip(trust.reason(), 300)) +
+                               " (" + Linked(trust.file(), trust.line(), options) + ")\n");
+    for (const auto& f : result.suppressed())
+      section.blocks.push_back("- suppressed: " + Code(f.id()) + " at " + Linked(f.file(), f.line(), options) + "\n");
   }
   return section;
 }
@@ -253,7 +322,8 @@ Section Trust(const std::vector<v1::Result>& results, const RenderOptions& optio
 Section Problems(const std::vector<v1::Result>& results) {
   Section section{"### Problems with the input\n\n", {}, "problems"};
   for (const v1::Result& result : results) {
-    for (const auto& problem : result.problems()) section.blocks.push_back("- " + Cell(Clip(problem.message(), 600)) + "\n");
+    for (const auto& problem : result.problems())
+      section.blocks.push_back("- " + Cell(Clip(problem.message(), 600)) + "\n");
   }
   return section;
 }
@@ -269,14 +339,18 @@ std::string RenderMarkdown(const std::vector<v1::Result>& results, const RenderO
     for (const std::string& step : steps) tail += "- [ ] " + step + "\n";
   }
   size_t budget = kMaxMarkdownCharacters - Characters(head) - Characters(tail);
-  // Filled by weight, shown in the order of the specification. A table of thousands of clean plans must not push out the
-  // divergences: it gets what is left.
-  const Section sections[] = {Plans(results, options), Findings(results, true, options), Divergences(results, options), CommandChanges(results, options), Trust(results, options),
-                              Problems(results),       Findings(results, false, options)};
+  // Filled by weight, shown in the order of the specification. A table of thousands of clean plans must not push out
+  // the divergences: it gets what is left.
+  const Section sections[] = {Plans(results, options),           Findings(results, true, options),
+                              Divergences(results, options),     CommandChanges(results, options),
+                              Trust(results, options),           Problems(results),
+                              Findings(results, false, options), AgainstBase(results, options)};
   std::string texts[std::size(sections)];
-  for (const size_t index : {size_t{2}, size_t{1}, size_t{3}, size_t{5}, size_t{0}, size_t{6}, size_t{4}}) texts[index] = Fill(sections[index], &budget);
+  for (const size_t index : {size_t{2}, size_t{1}, size_t{3}, size_t{7}, size_t{5}, size_t{0}, size_t{6}, size_t{4}})
+    texts[index] = Fill(sections[index], &budget);
   std::string out = head;
-  for (const std::string& text : texts) out += text;
+  for (const size_t index : {size_t{0}, size_t{1}, size_t{7}, size_t{2}, size_t{3}, size_t{4}, size_t{5}, size_t{6}})
+    out += texts[index];
   return out + tail;
 }
 

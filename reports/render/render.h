@@ -1,5 +1,5 @@
-// Renders results: the same facts as text, Markdown, HTML, SARIF, JUnit and GitHub annotations. Pure functions of results and
-// options, so that equal input gives equal bytes. JSON is the model itself (model.h).
+// Renders results: the same facts as text, Markdown, HTML, SARIF, JUnit and GitHub annotations. Pure functions of
+// results and options, so that equal input gives equal bytes. JSON is the model itself (model.h).
 #pragma once
 
 #include <string>
@@ -22,6 +22,8 @@ struct RenderOptions {
   // Where the whole report is, for what a short form leaves out; may be empty.
   std::string full_report;
   std::string tool_version;
+  // Results of the base branch: findings are then told apart as new, fixed or as before, by their fingerprints.
+  std::vector<v1::Result> base_results;
 };
 
 enum class Format : uint8_t { kText, kMarkdown, kHtml, kSarif, kJunit, kGithub, kJson };

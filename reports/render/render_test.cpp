@@ -79,18 +79,25 @@ TEST_P(RenderGolden, IsAsStored) {
   const auto stored = ReadFile(file);
   ASSERT_TRUE(stored.has_value());
   // Not EXPECT_EQ: whole pages would fill the log.
-  const size_t same = static_cast<size_t>(std::mismatch(text.begin(), text.end(), stored->begin(), stored->end()).first - text.begin());
-  EXPECT_TRUE(text == *stored) << file << " differs from byte " << same << ": " << text.substr(same > 40 ? same - 40 : 0, 160);
+  const size_t same =
+      static_cast<size_t>(std::mismatch(text.begin(), text.end(), stored->begin(), stored->end()).first - text.begin());
+  EXPECT_TRUE(text == *stored) << file << " differs from byte " << same << ": "
+                               << text.substr(same > 40 ? same - 40 : 0, 160);
 }
 INSTANTIATE_TEST_SUITE_P(Formats, RenderGolden,
-                         testing::Values(Golden{"report.txt", Format::kText}, Golden{"report.md", Format::kMarkdown}, Golden{"report.html", Format::kHtml}, Golden{"report.sarif", Format::kSarif},
-                                         Golden{"report.junit.xml", Format::kJunit}, Golden{"report.github.txt", Format::kGithub}, Golden{"report.json", Format::kJson}));
+                         testing::Values(Golden{"report.txt", Format::kText}, Golden{"report.md", Format::kMarkdown},
+                                         Golden{"report.html", Format::kHtml}, Golden{"report.sarif", Format::kSarif},
+                                         Golden{"report.junit.xml", Format::kJunit},
+                                         Golden{"report.github.txt", Format::kGithub},
+                                         Golden{"report.json", Format::kJson}));
 
 // The same facts in each: rule, place, history, grade, step and the command that reproduces it.
 TEST(Render, EveryFormatCarriesTheSameFacts) {
-  for (const Format format : {Format::kText, Format::kMarkdown, Format::kHtml, Format::kSarif, Format::kJunit, Format::kGithub, Format::kJson}) {
+  for (const Format format : {Format::kText, Format::kMarkdown, Format::kHtml, Format::kSarif, Format::kJunit,
+                              Format::kGithub, Format::kJson}) {
     const std::string text = Render(Samples(), format, Options());
-    for (const char* fact : {"determinism-plan-current-time", "determinism-wall-clock", "plans/orders.json", "payload-only", "rec/diamond.json", "plan_run.cpp", "HISTORY_CORRUPT"}) {
+    for (const char* fact : {"determinism-plan-current-time", "determinism-wall-clock", "plans/orders.json",
+                             "payload-only", "rec/diamond.json", "plan_run.cpp", "HISTORY_CORRUPT"}) {
       EXPECT_NE(text.find(fact), std::string::npos) << fact << " in format " << static_cast<int>(format);
     }
   }
@@ -123,8 +130,25 @@ TEST(RenderMarkdown, BeginsWithTheMarker_AndMentionsNobody) {
   EXPECT_EQ(text.find("\n## z"), std::string::npos);
 }
 
+TEST(RenderMarkdown, TellsNewAndFixedFindingsApart) {
+  RenderOptions options = Options();
+  v1::Result base = ManyFindings(2);
+  base.mutable_findings(1)->set_fingerprint("gone");
+  options.base_results = {base};
+  for (const Format format : {Format::kMarkdown, Format::kHtml}) {
+    const std::string text = Render({ManyFindings(3)}, format, options);
+    EXPECT_NE(text.find("2 findings new, 1 fixed; 3 in all, 2 on the base."), std::string::npos)
+        << static_cast<int>(format);
+    EXPECT_NE(text.find("fixed: "), std::string::npos);
+  }
+  EXPECT_EQ(RenderMarkdown({ManyFindings(3)}, Options()).find("base branch"), std::string::npos);
+}
+
 TEST(RenderMarkdown, LinksToFileAndLineAtTheCommit) {
-  EXPECT_NE(RenderMarkdown(Samples(), Options()).find("https://github.com/acme/pipelines/blob/4f1d2c3b5a6978877665544332211000ffeeddcc/plans/orders.json#L"), std::string::npos);
+  EXPECT_NE(
+      RenderMarkdown(Samples(), Options())
+          .find("https://github.com/acme/pipelines/blob/4f1d2c3b5a6978877665544332211000ffeeddcc/plans/orders.json#L"),
+      std::string::npos);
 }
 
 TEST(RenderHtml, EscapesWhatItShows_AndLoadsNothing) {
@@ -135,7 +159,8 @@ TEST(RenderHtml, EscapesWhatItShows_AndLoadsNothing) {
   const std::string text = RenderHtml({result}, Options());
   EXPECT_EQ(text.find("<script>alert"), std::string::npos);
   EXPECT_EQ(text.find("<b>"), std::string::npos);
-  for (const char* load : {" src=", "@import", "url(http", "<link rel=\"stylesheet"}) EXPECT_EQ(text.find(load), std::string::npos) << load;
+  for (const char* load : {" src=", "@import", "url(http", "<link rel=\"stylesheet"})
+    EXPECT_EQ(text.find(load), std::string::npos) << load;
 }
 
 TEST(RenderSarif, CutsAtTheLimitOfCodeScanning_ErrorsFirst_AndSaysSo) {
@@ -157,7 +182,8 @@ TEST(RenderSarif, IdentityOfAFindingIsItsCheck_WithChainAndFingerprint) {
   bool chain = false, pointer = false;
   for (const Json& entry : json->At("/runs/0/results")->AsArray()) {
     const int64_t index = entry.GetInt("ruleIndex", -1);
-    EXPECT_EQ(json->At("/runs/0/tool/driver/rules")->AsArray()[static_cast<size_t>(index)].GetString("id"), entry.GetString("ruleId"));
+    EXPECT_EQ(json->At("/runs/0/tool/driver/rules")->AsArray()[static_cast<size_t>(index)].GetString("id"),
+              entry.GetString("ruleId"));
     EXPECT_NE(entry.At("/partialFingerprints"), nullptr);
     chain |= entry.At("/codeFlows/0/threadFlows/0/locations/1") != nullptr;
     pointer |= entry.At("/locations/0/logicalLocations/0/fullyQualifiedName") != nullptr;
@@ -173,7 +199,8 @@ TEST(RenderGithub, PutsErrorsFirst_AndEscapes) {
   result.mutable_findings(1)->set_message("100%\nsure");
   Normalize(&result);
   const std::string text = RenderGithub({result}, Options());
-  EXPECT_TRUE(text.starts_with("::error file=a%2Cb%3Ac.cpp,line=2,col=1,title=determinism-wall-clock::100%25%0Asure\n")) << text;
+  EXPECT_TRUE(text.starts_with("::error file=a%2Cb%3Ac.cpp,line=2,col=1,title=determinism-wall-clock::100%25%0Asure\n"))
+      << text;
 }
 
 TEST(Model, VerdictsFollowTheContents) {
@@ -202,7 +229,9 @@ TEST(Model, JsonRoundTrips) {
 }
 
 TEST(Model, BadInputIsOneLineThatNamesTheFile) {
-  for (const char* text : {"", "{", "[]", "{}", R"({"format":"lockstep.result/2","findings":[]})", R"({"format":"other/1"})", R"({"format":"lockstep.result/1"})", R"({"format":"lockstep.result/1","findings":[{"line":"x"}]})"}) {
+  for (const char* text :
+       {"", "{", "[]", "{}", R"({"format":"lockstep.result/2","findings":[]})", R"({"format":"other/1"})",
+        R"({"format":"lockstep.result/1"})", R"({"format":"lockstep.result/1","findings":[{"line":"x"}]})"}) {
     const auto result = ParseResult(text, "some.json");
     ASSERT_FALSE(result.has_value()) << text;
     EXPECT_EQ(result.error().code, "RESULT_INVALID");
@@ -212,8 +241,10 @@ TEST(Model, BadInputIsOneLineThatNamesTheFile) {
 }
 
 TEST(Model, ReadsATrace_WithItsTopCause) {
-  const auto result = ParseResult(R"({"format":"lockstep.divergence/1","path":"h.json","verdict":"DIVERGED","workflowType":"w","events":4,"first":{"kind":"field-changed","grade":"payload-only","stepId":"s","eventId":3},)"
-                                  R"("divergences":[{"kind":"field-changed","grade":"payload-only","stepId":"s","eventId":3},{"kind":"missing","grade":"payload-only"}],"causes":[{"cause":"time"}],"reproduce":["lockstep trace h.json"]})", "x");
+  const auto result = ParseResult(
+      R"({"format":"lockstep.divergence/1","path":"h.json","verdict":"DIVERGED","workflowType":"w","events":4,"first":{"kind":"field-changed","grade":"payload-only","stepId":"s","eventId":3},)"
+      R"("divergences":[{"kind":"field-changed","grade":"payload-only","stepId":"s","eventId":3},{"kind":"missing","grade":"payload-only"}],"causes":[{"cause":"time"}],"reproduce":["lockstep trace h.json"]})",
+      "x");
   ASSERT_TRUE(result.has_value()) << result.error().ToString();
   EXPECT_EQ(result->tool(), "trace");
   EXPECT_EQ(result->verdict(), kFailed);
@@ -223,10 +254,14 @@ TEST(Model, ReadsATrace_WithItsTopCause) {
 }
 
 TEST(Model, ReadsASimulation) {
-  const auto held = ParseResult(R"({"format":"lockstep-simulation/1","verdict":"HELD","runs":20,"workflowTasks":80,"historyEvents":400,"executions":20,"failures":[]})", "x");
+  const auto held = ParseResult(
+      R"({"format":"lockstep-simulation/1","verdict":"HELD","runs":20,"workflowTasks":80,"historyEvents":400,"executions":20,"failures":[]})",
+      "x");
   ASSERT_TRUE(held.has_value()) << held.error().ToString();
   EXPECT_EQ(held->verdict(), kPassed);
-  const auto broken = ParseResult(R"({"format":"lockstep-simulation/1","verdict":"BROKEN","runs":20,"failures":[{"seed":7,"plan":null,"invariant":"replay-equals-run","message":"m","command":"lockstep simulate --seeds 7..7"}]})", "x");
+  const auto broken = ParseResult(
+      R"({"format":"lockstep-simulation/1","verdict":"BROKEN","runs":20,"failures":[{"seed":7,"plan":null,"invariant":"replay-equals-run","message":"m","command":"lockstep simulate --seeds 7..7"}]})",
+      "x");
   ASSERT_TRUE(broken.has_value()) << broken.error().ToString();
   EXPECT_EQ(broken->verdict(), kFailed);
   EXPECT_EQ(broken->totals().diverged(), 1);
@@ -234,7 +269,9 @@ TEST(Model, ReadsASimulation) {
 }
 
 TEST(Model, ReadsWhatTheAnalyzerPrints) {
-  const auto result = ParseResult(R"({"format":1,"tool":"lockstep-tidy","findings":[{"id":"determinism-wall-clock","severity":"error","message":"m","file":"a.cpp","line":3,"column":4,"chain":[{"file":"a.cpp","line":1,"column":2,"function":"f"}]}],"broken":[{"file":"b.cpp","message":"does not compile"}],"roots":["f"],"summary":{"files":2,"errors":1,"warnings":0,"notes":0}})", "x");
+  const auto result = ParseResult(
+      R"({"format":1,"tool":"lockstep-tidy","findings":[{"id":"determinism-wall-clock","severity":"error","message":"m","file":"a.cpp","line":3,"column":4,"chain":[{"file":"a.cpp","line":1,"column":2,"function":"f"}]}],"broken":[{"file":"b.cpp","message":"does not compile"}],"roots":["f"],"summary":{"files":2,"errors":1,"warnings":0,"notes":0}})",
+      "x");
   ASSERT_TRUE(result.has_value()) << result.error().ToString();
   EXPECT_EQ(result->findings(0).chain(0).function(), "f");
   EXPECT_EQ(result->problems(0).file(), "b.cpp");
