@@ -164,7 +164,7 @@ CASES = [
     Case("labelled", "tea", expect="tea"),
     Case("patched_flow", expect=["New, way!", "True"]),
     Case("local_work", expect=["Near, by!", 2, 4, "REFUSED", 2]),
-    Case("nexus_caller", "calculator", expect=[42, "ApplicationError"]),
+    Case("nexus_caller", "calculator", expect=[42, "ApplicationError", "CancelledError"]),
     Case("cancellable", script=cancel_it, expect=[["CancelledError", "Workflow cancelled", None]]),
     Case("stopwatch", expect="CancelledError"),
     Case("second_chance", expect=2, retry_policy=RetryPolicy(initial_interval=datetime.timedelta(milliseconds=50))),
@@ -328,6 +328,7 @@ COMMAND_EVENTS = {
     "start_child_workflow_execution_initiated", "signal_external_workflow_execution_initiated",
     "request_cancel_external_workflow_execution_initiated", "upsert_workflow_search_attributes", "workflow_properties_modified",
     "workflow_execution_update_accepted", "workflow_execution_update_completed", "nexus_operation_scheduled",
+    "nexus_operation_cancel_requested",
     "workflow_execution_completed", "workflow_execution_failed", "workflow_execution_canceled", "workflow_execution_continued_as_new",
 }
 

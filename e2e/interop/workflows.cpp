@@ -344,7 +344,19 @@ class NexusCaller {
     log.Push(*triple);
     const auto negative = co_await calculator.call<int64_t>("triple", int64_t{-1});
     log.Push(!negative && negative.error().code == "OperationError" ? "ApplicationError" : "no failure");
+    wf::CancelScope scope;
+    const auto waiting = co_await scope.run(Start(calculator));
+    co_await waiting.started();
+    co_await wf::sleep(20);
+    scope.cancel();
+    const auto end = co_await waiting;
+    log.Push(!end && end.error().code == "CANCELLED" ? "CancelledError" : "not cancelled");
     co_return log;
+  }
+
+ private:
+  static wf::Task<wf::Operation<std::string>> Start(wf::NexusService calculator) {
+    co_return calculator.call<std::string>("wait", wf::info().workflow_id + "/wait");
   }
 };
 LOCKSTEP_REGISTER_WORKFLOW(NexusCaller, "nexus_caller", wf::CommonCore())

@@ -5,7 +5,7 @@ contract: the driver runs both against the same client script and compares the o
 import asyncio
 from datetime import timedelta
 
-from temporalio import activity, exceptions, workflow
+from temporalio import activity, exceptions, nexus, workflow
 from temporalio.common import Priority, RetryPolicy, SearchAttributeKey, WorkflowIDReusePolicy
 
 with workflow.unsafe.imports_passed_through():
@@ -47,21 +47,6 @@ async def linger() -> str:
 
 
 ACTIVITIES = [compose, double, refuse, shaky, linger]
-
-
-# --- the service behind the Nexus operations ------------------------------------------------------------------------------
-@nexusrpc.service(name="calculator")
-class Calculator:
-    triple: nexusrpc.Operation[int, int]
-
-
-@nexusrpc.handler.service_handler(service=Calculator)
-class CalculatorHandler:
-    @nexusrpc.handler.sync_operation
-    async def triple(self, ctx: nexusrpc.handler.StartOperationContext, value: int) -> int:
-        if value < 0:
-            raise nexusrpc.OperationError("negative", state=nexusrpc.OperationErrorState.FAILED)
-        return value * 3
 
 
 # --- workflows -----------------------------------------------------------------------------------------------------------
@@ -250,6 +235,28 @@ class PatientChild:
         return self.word
 
 
+# --- the service behind the Nexus operations ------------------------------------------------------------------------------
+@nexusrpc.service(name="calculator")
+class Calculator:
+    triple: nexusrpc.Operation[int, int]
+    wait: nexusrpc.Operation[str, str]
+
+
+@nexusrpc.handler.service_handler(service=Calculator)
+class CalculatorHandler:
+    @nexusrpc.handler.sync_operation
+    async def triple(self, ctx: nexusrpc.handler.StartOperationContext, value: int) -> int:
+        if value < 0:
+            raise nexusrpc.OperationError("negative", state=nexusrpc.OperationErrorState.FAILED)
+        return value * 3
+
+    # Goes on until somebody cancels it: a workflow stands behind it.
+    @nexus.workflow_run_operation
+    async def wait(self, ctx: nexus.WorkflowRunOperationContext, workflow_id: str) -> nexus.WorkflowHandle[str]:
+        return await ctx.start_workflow(PatientChild.run, id=workflow_id)
+
+
+# --- more workflows ----------------------------------------------------------------------------------------------------------
 @workflow.defn(name="parent")
 class Parent:
     """Children: one that succeeds, one that fails, and a start that is refused."""
@@ -389,6 +396,13 @@ class NexusCaller:
         log: list = [await client.execute_operation(Calculator.triple, 14, schedule_to_close_timeout=SOON)]
         try:
             await client.execute_operation(Calculator.triple, -1, schedule_to_close_timeout=SOON)
+        except exceptions.NexusOperationError as error:
+            log.append(type(error.cause).__name__)
+        waiting = await client.start_operation(Calculator.wait, workflow.info().workflow_id + "/wait", schedule_to_close_timeout=SOON)
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        try:
+            await waiting
         except exceptions.NexusOperationError as error:
             log.append(type(error.cause).__name__)
         return log

@@ -6,6 +6,7 @@
 
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/time.h"
+#include "replay/trace/command_json.h"
 
 namespace lockstep::replay {
 namespace {
@@ -344,7 +345,7 @@ class Ranker {
     };
     for (const JsonDifference& field : facts_.fields)
       add(std::string_view(field.pointer).substr(field.pointer.rfind('/') + 1));
-    const std::string& field = facts_.first.field;
+    const std::string field = AttributeOf(facts_.first.field);
     add(field.substr(field.rfind('.') == std::string::npos ? 0 : field.rfind('.') + 1));
     return words;
   }
@@ -426,7 +427,7 @@ class Ranker {
   }
 
   void RuleNumbers() {
-    const std::string& field = facts_.first.field;
+    const std::string field = AttributeOf(facts_.first.field);
     const bool timeout = field.find("imeout") != std::string::npos || field.starts_with("retryPolicy") ||
                          facts_.first.grade == Grade::kDrift;
     if (timeout)
@@ -446,7 +447,7 @@ class Ranker {
     if (LooksLikeUuid(first.actual) && LooksLikeUuid(first.expected)) {
       Add("random", varies_ ? 0.9 : 0.4, "a generated id differs", Best(), BestChange());
     }
-    if (first.field == "result" || first.field.starts_with("details"))
+    if (AttributeOf(first.field) == "result" || first.field.starts_with("details"))
       Add("external-result", 0.25, "a recorded result differs from what the code makes of it", Best(), BestChange());
   }
 

@@ -152,9 +152,11 @@ Json CommandEventJson(const workflow::HistoryEvent& event) {
 }
 
 std::string AttributePointer(std::string_view field) {
+  // Behind the attribute's name a place inside its payload is a pointer already.
+  const size_t place = std::min(field.find('/'), field.size());
   std::string pointer;
-  for (const std::string_view part : Split(field, '.')) pointer += "/" + JsonPointerToken(part);
-  return pointer;
+  for (const std::string_view part : Split(field.substr(0, place), '.')) pointer += "/" + JsonPointerToken(part);
+  return pointer + std::string(field.substr(place));
 }
 
 }  // namespace lockstep::replay

@@ -17,5 +17,7 @@ Json CommandEventJson(const workflow::HistoryEvent& event);
 
 // RFC 6901 pointer below /attributes for an attribute path (`retryPolicy.maximumAttempts`).
 std::string AttributePointer(std::string_view field);
+// The attribute alone, without the place inside its payload: `input` of `input/0/cursor/x`.
+inline std::string AttributeOf(std::string_view field) { return std::string(field.substr(0, field.find('/'))); }
 
 }  // namespace lockstep::replay

@@ -268,8 +268,9 @@ class Tracer {
 
   void Repair() {
     const Divergence& first = report_.first;
-    const std::string what = !first.field.empty() ? first.field.substr(first.field.rfind('.') + 1)
-                                                  : std::string(workflow::DivergenceKindName(first.kind));
+    const std::string attribute = AttributeOf(first.field);
+    const std::string what = !attribute.empty() ? attribute.substr(attribute.rfind('.') + 1)
+                                                : std::string(workflow::DivergenceKindName(first.kind));
     for (const Cause& cause : report_.causes) {
       if (cause.change < 0) continue;
       const Hunk& hunk = options_.changes[static_cast<size_t>(cause.change)];

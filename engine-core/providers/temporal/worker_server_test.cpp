@@ -279,12 +279,12 @@ TEST_F(WorkerTest, Updates_AreAnswered_AndARejectionLeavesNoTrace) {
 // waits in its sticky queue is moved on by the server at once, which the history shows as a time-out of another kind.)
 TEST_F(WorkerTest, WorkersThatComeAndGo_LoseNoWorkflowTask) {
   bench.workflows.Register("ticks", [](const wf::Payloads&) -> wf::Task<wf::WorkflowResult> {
-    for (int i = 0; i < 40; ++i) co_await wf::sleep(100);
+    for (int i = 0; i < 15; ++i) co_await wf::sleep(400);
     co_return wf::completed(Json("done"));
   });
   auto worker = bench.StartWorker();
   std::vector<WorkflowRef> refs;
-  for (int i = 0; i < 16; ++i) refs.push_back(bench.Start("ticks"));
+  for (int i = 0; i < 6; ++i) refs.push_back(bench.Start("ticks"));
   for (int i = 0; i < 2; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     auto next = bench.StartWorker();

@@ -648,6 +648,32 @@ std::vector<std::string> HistoryScript::OpenTimers() const {
   return ids;
 }
 
+std::vector<HistoryScript::OpenRequest> HistoryScript::OpenRequests() const {
+  std::map<int64_t, OpenRequest> open;  // by event id of the command
+  int64_t operations = 0;
+  const auto look = [&](const HistoryEvent& event) {
+    for (const CommandKind kind :
+         {CommandKind::kChildWorkflow, CommandKind::kSignalExternal, CommandKind::kCancelExternal, CommandKind::kNexusOperation}) {
+      if (event.event_type() != SpecOf(kind).recorded_event_type) continue;
+      open[event.event_id()] = {kind, kind == CommandKind::kNexusOperation ? std::to_string(++operations) : IdentityOf(event).id, false};
+    }
+    const EventRoute* route = FindRoute(event.event_type());
+    if (route == nullptr) return;
+    const auto found = open.find(route->reference(event));
+    if (found == open.end()) return;
+    if (route->input == MachineInput::kStarted) {
+      found->second.started = true;
+    } else if (route->input != MachineInput::kCancelAcknowledged && route->input != MachineInput::kCancelRefused) {
+      open.erase(found);
+    }
+  };
+  for (const HistoryEvent& event : history_.events()) look(event);
+  for (const auto& event : buffered_) look(*event);
+  std::vector<OpenRequest> requests;
+  for (const auto& [id, request] : open) requests.push_back(request);
+  return requests;
+}
+
 // --- replaying -----------------------------------------------------------------------------------------------------------
 
 ReplayOutcome Replay(const WorkflowRegistry& registry, const History& history, size_t events, ExecutionOptions options) {

@@ -30,6 +30,7 @@
 #include "engine-core/base/result.h"
 #include "engine-core/base/time.h"
 #include "engine-core/workflow/execution.h"
+#include "engine-core/workflow/machines.h"
 #include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
 
@@ -124,6 +125,13 @@ class HistoryScript {
   // Open activities and timers: ids in order of issue.
   std::vector<std::string> OpenActivities() const;
   std::vector<std::string> OpenTimers() const;
+  // Children, requests to others and Nexus operations without an end so far, in order of issue; `id` is what `Happen` takes.
+  struct OpenRequest {
+    CommandKind kind = CommandKind::kChildWorkflow;
+    std::string id;
+    bool started = false;
+  };
+  std::vector<OpenRequest> OpenRequests() const;
 
  private:
   struct LocalRun;

@@ -9,7 +9,8 @@ namespace {
 
 constexpr const char* kOpNames[] = {"start-activity", "await-oldest", "await-any",      "sleep", "wait-signal", "wait-signal-or-time",
                                     "version",        "side-effect",  "local-activity", "await-local", "spawn", "scoped",
-                                    "detached",       "attributes",   "memo",           "random"};
+                                    "detached",       "attributes",   "memo",           "random", "child", "tell-others", "nexus", "patch",
+                                    "mutable-value"};
 static_assert(std::size(kOpNames) == static_cast<size_t>(Op::kCount_));
 
 struct Machine {
@@ -55,6 +56,37 @@ Task<void> Scoped(std::shared_ptr<Machine> m, uint8_t argument) {
   const int64_t before = m->signals;
   if (argument % 4 != 0) co_await wait_until([m, before] { return m->signals > before; }, 1'000);
   scope.cancel();
+}
+
+constexpr CancelMode kModes[] = {CancelMode::kTryCancel, CancelMode::kWaitForCompletion, CancelMode::kWaitForRequest, CancelMode::kAbandon};
+
+Task<void> Raise(std::shared_ptr<Machine> m, std::string id, CancelMode mode) {
+  const ChildOutcome outcome = co_await start_child_workflow("child", JsonPayloads(Json(id)), {.workflow_id = id, .cancel = mode}).result;
+  m->sum += outcome.result ? 5 : static_cast<int64_t>(outcome.result.error().code.size());
+  --m->open_tasks;
+}
+
+Task<void> WithChild(std::shared_ptr<Machine> m, int64_t at, uint8_t argument) {
+  CancelScope scope;
+  ++m->open_tasks;
+  spawn(scope.run(Raise(m, "child-" + std::to_string(at), kModes[argument % 4])));
+  const int64_t before = m->signals;
+  if (argument % 8 != 0) co_await wait_until([m, before] { return m->signals > before; }, 1'000);
+  scope.cancel();
+}
+
+Task<void> TellOthers(std::shared_ptr<Machine> m, int64_t at) {
+  const auto told = signal_external("friend", {}, "hello-" + std::to_string(at), JsonPayloads(Json(at)));
+  const auto stopped = cancel_external("foe-" + std::to_string(at), {}, "enough");
+  const Status first = co_await told, second = co_await stopped;
+  m->sum += (first ? 1 : 2) + (second ? 10 : 20);
+}
+
+Task<void> Operate(std::shared_ptr<Machine> m, uint8_t argument) {
+  Payload input;
+  SetJson(Json(argument), &input);
+  const NexusOutcome outcome = co_await start_nexus_operation("end", "service", "work", input, {.cancel = kModes[argument % 4]}).result;
+  m->sum += outcome.result ? 4 : 40;
 }
 
 Task<void> Step(std::shared_ptr<Machine> m, Instruction instruction, int64_t at) {
@@ -105,6 +137,13 @@ Task<void> Step(std::shared_ptr<Machine> m, Instruction instruction, int64_t at)
     case Op::kRandom:
       m->futures.push_back(execute_activity("work", JsonPayloads(Json(uuid4() + std::to_string(uniform(0, argument)))), Options(argument)));
       break;
+    case Op::kChild: co_await WithChild(m, at, argument); break;
+    case Op::kTellOthers: co_await TellOthers(m, at); break;
+    case Op::kNexus: co_await Operate(m, argument); break;
+    case Op::kPatch: m->sum += patched("patch-" + std::to_string(argument % 3)) ? 2 : 1; break;
+    case Op::kMutableValue:
+      m->sum += mutable_side_effect("value-" + std::to_string(argument % 2), [argument] { return Json(argument / 2); }).AsInt();
+      break;
     case Op::kCount_: break;
   }
 }
@@ -112,6 +151,15 @@ Task<void> Step(std::shared_ptr<Machine> m, Instruction instruction, int64_t at)
 Task<WorkflowResult> Interpret(std::shared_ptr<const std::vector<Instruction>> program) {
   auto m = std::make_shared<Machine>();
   set_signal_handler("go", [m](const Payloads&) { ++m->signals; });
+  set_update_handler("add", {.run = [m](const Payloads& input) -> Task<Outcome<Payloads>> {
+                               const int64_t value = ReadFirstJson(input)->AsInt();
+                               if (value % 2 == 1) m->sum += Value(co_await execute_activity("update", input, Options(0)));
+                               m->sum += value;
+                               co_return JsonPayloads(Json(m->sum));
+                             },
+                             .validate = [](const Payloads& input) -> Status {
+                               return ReadFirstJson(input)->AsInt() % 4 == 3 ? Fail("REFUSED", "scripted") : Status();
+                             }});
   bool was_cancelled = false;
   try {
     for (size_t i = 0; i < program->size(); ++i) co_await Step(m, (*program)[i], static_cast<int64_t>(i));
@@ -154,12 +202,45 @@ void SettleActivity(HistoryScript* script, const std::string& id, uint8_t how) {
   }
 }
 
+// What becomes of a child, a request or an operation; each choice of `how` is legal where it stands.
+void Settle(HistoryScript* script, const HistoryScript::OpenRequest& request, uint8_t how) {
+  using namespace temporal::api::enums::v1;  // NOLINT
+  EventType type = EVENT_TYPE_UNSPECIFIED;
+  switch (request.kind) {
+    case CommandKind::kChildWorkflow: {
+      constexpr EventType kEnds[] = {EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED, EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
+                                     EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED, EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED};
+      type = request.started ? kEnds[how % 4]
+                             : (how % 8 == 7 ? EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED : EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED);
+      break;
+    }
+    case CommandKind::kSignalExternal:
+      type = how % 4 == 3 ? EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED : EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED;
+      break;
+    case CommandKind::kCancelExternal:
+      type = how % 4 == 3 ? EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED : EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED;
+      break;
+    default: {
+      constexpr EventType kEnds[] = {EVENT_TYPE_NEXUS_OPERATION_COMPLETED, EVENT_TYPE_NEXUS_OPERATION_FAILED, EVENT_TYPE_NEXUS_OPERATION_CANCELED,
+                                     EVENT_TYPE_NEXUS_OPERATION_TIMED_OUT};
+      type = !request.started && how % 4 == 0 ? EVENT_TYPE_NEXUS_OPERATION_STARTED : kEnds[how % 4];
+      break;
+    }
+  }
+  script->Happen(type, request.id);
+}
+
 // One thing that happens; false when nothing can.
 bool Happen(HistoryScript* script, uint8_t what, uint8_t which) {
   const auto activities = script->OpenActivities();
   const auto timers = script->OpenTimers();
+  const auto requests = script->OpenRequests();
   if (what % 16 == 15) {
     script->RequestCancel();
+  } else if (what % 16 == 13) {
+    script->Update("update-" + std::to_string(script->history().events_size()) + "-" + std::to_string(which), "add", Json(which));
+  } else if (!requests.empty() && what % 4 != 1) {
+    Settle(script, requests[which % requests.size()], static_cast<uint8_t>(what / 4 + which));
   } else if (what % 4 == 1 || (activities.empty() && timers.empty())) {
     script->Signal("go", Json(which));
   } else if (!activities.empty() && (what % 4 != 2 || timers.empty())) {

@@ -30,6 +30,11 @@ enum class Op : uint8_t {
   kAttributes,
   kMemo,
   kRandom,           // a random number goes into an activity's input
+  kChild,            // a child, waited for in a scope that a signal or a second cancels
+  kTellOthers,       // signals one workflow and cancels another, waiting for both
+  kNexus,            // an operation, waited for
+  kPatch,
+  kMutableValue,
   kCount_,
 };
 struct Instruction {
