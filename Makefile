@@ -10,7 +10,7 @@ help:
 	@echo "make build      the programs, in build/bin"
 	@echo "make bench      benchmarks"
 	@echo "make bench-diagnosis  seeded defects: caught, graded, right line? (writes docs/diagnosis.md; needs half an hour)"
-	@echo "make lint       formatting and dependency rules"
+	@echo "make lint       formatting, dependency rules, and the analyzer over this tree"
 	@echo "make setup-hooks  lint before each commit, replay before each push"
 	@echo "make fixtures   record the histories of fixtures/histories anew (needs minutes)"
 
@@ -49,6 +49,8 @@ bench-diagnosis: build
 lint: configure
 	@$(BUILD)/venv/bin/python tools/check_dependencies.py
 	@tools/check-format
+	@cmake --build $(BUILD) -j $(JOBS) --target lockstep-tidy
+	@$(BUILD)/bin/lockstep-tidy -p $(BUILD) --warnings-as-errors
 
 setup-hooks:
 	@hooks/install

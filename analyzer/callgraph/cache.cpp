@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "analyzer/callgraph/binary.h"
 #include "engine-core/base/files.h"
 #include "engine-core/base/sha256.h"
 
@@ -48,6 +49,37 @@ std::optional<Unit> SummaryCache::Load(const CompileCommand& command) {
     if (Stamp(dependency.path, dependency.system) != dependency.stamp) return std::nullopt;
   }
   return unit;
+}
+
+std::string SummaryCache::RunPathOf(const std::string& key) const {
+  return (std::filesystem::path(directory_) / "runs" / (Sha256Hex(salt_ + "\n" + key) + ".run")).string();
+}
+
+std::optional<std::string> SummaryCache::LoadRun(const std::string& key) {
+  if (directory_.empty()) return std::nullopt;
+  auto bytes = ReadFile(RunPathOf(key));
+  if (!bytes || bytes->size() < 64) return std::nullopt;
+  const std::string body = bytes->substr(64);
+  if (Sha256Hex(body) != bytes->substr(0, 64)) return std::nullopt;
+  binary::Reader reader(body);
+  std::vector<Dependency> dependencies;
+  std::string result;
+  binary::All(reader, dependencies, result);
+  if (!reader.Finished()) return std::nullopt;
+  for (const auto& dependency : dependencies) {
+    if (Stamp(dependency.path, dependency.system) != dependency.stamp) return std::nullopt;
+  }
+  return result;
+}
+
+void SummaryCache::StoreRun(const std::string& key, const std::vector<Dependency>& dependencies, const std::string& bytes) {
+  if (directory_.empty()) return;
+  const std::string path = RunPathOf(key);
+  if (!CreateDirectories(std::filesystem::path(path).parent_path())) return;
+  binary::Writer writer;
+  binary::All(writer, const_cast<std::vector<Dependency>&>(dependencies), const_cast<std::string&>(bytes));  // The writer only reads.
+  const std::string body = writer.Take();
+  (void)WriteFileAtomically(path, Sha256Hex(body) + body);
 }
 
 void SummaryCache::Store(const CompileCommand& command, const Unit& unit) {

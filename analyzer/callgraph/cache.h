@@ -19,9 +19,13 @@ class SummaryCache {
   std::optional<Unit> Load(const CompileCommand& command);
   // Failures to write are ignored: the next run is merely slower.
   void Store(const CompileCommand& command, const Unit& unit);
+  // Results over many files: bytes under a key, with everything that was read.
+  std::optional<std::string> LoadRun(const std::string& key);
+  void StoreRun(const std::string& key, const std::vector<Dependency>& dependencies, const std::string& bytes);
 
  private:
   std::string PathOf(const CompileCommand& command) const;
+  std::string RunPathOf(const std::string& key) const;
   const std::string& Stamp(const std::string& path, bool system);
   std::string directory_;
   std::string salt_;

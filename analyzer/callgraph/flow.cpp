@@ -14,10 +14,11 @@ uint32_t Program::GlobalPlace(uint32_t text) {
   if (added) {
     edges_.emplace_back();
     uses_.emplace_back();
-    sink_bits_.push_back(0);
+    sink_bits_.push_back(Text(text) == kNameSink ? kSinkName | kSinkCommand : 0);
     place_flags_.push_back(0);
     owner_of_place_.push_back(kNone);
     holds_.push_back(Text(text).starts_with('&') || holders_.count(text) != 0);
+    text_places_.push_back(Text(text) == kNameSink || text_storage_.count(text) != 0);
   }
   return it->second;
 }
@@ -81,18 +82,27 @@ void Program::BuildFlow() {
   edges_.resize(next);
   uses_.resize(next);
   holds_.assign(next, false);
+  text_places_.assign(next, false);
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     const Function& f = *nodes_[n].function;
     const Blocks& b = blocks_[n];
     const auto bit = [](uint64_t mask, uint32_t i) { return i < 64 && (mask >> i & 1U) != 0; };
     for (uint32_t p = 0; p <= f.params; ++p) holds_[b.params + p] = holds_[b.out_params + p] = bit(f.holds, p);
     holds_[b.result] = f.holds_result;
+    for (uint32_t p = 0; p <= f.params; ++p) text_places_[b.params + p] = text_places_[b.out_params + p] = bit(f.texts, p);
+    text_places_[b.result] = f.text_result;
     for (uint32_t c = 0; c < f.calls.size(); ++c) {
       holds_[b.results + c] = f.calls[c].holds_result;
+      text_places_[b.results + c] = f.calls[c].text_result;
       holds_[b.targets + c] = true;
-      for (uint32_t a = 0; a < f.calls[c].args.size(); ++a) holds_[b.arg_begin[c] + a] = bit(f.calls[c].holds, a);
+      for (uint32_t a = 0; a < f.calls[c].args.size(); ++a) holds_[b.arg_begin[c] + a] = bit(f.calls[c].holds, a), text_places_[b.arg_begin[c] + a] = bit(f.calls[c].texts, a);
     }
-    for (uint32_t o = 0; o < f.outs.size(); ++o) holds_[b.outs + o] = bit(f.calls[f.outs[o].first].holds, f.outs[o].second);
+    for (uint32_t o = 0; o < f.outs.size(); ++o) {
+      holds_[b.outs + o] = bit(f.calls[f.outs[o].first].holds, f.outs[o].second);
+      text_places_[b.outs + o] = bit(f.calls[f.outs[o].first].texts, f.outs[o].second);
+    }
+    for (uint32_t d = 0; d < f.derived.size(); ++d) text_places_[b.derived + d] = true;
+    for (uint32_t h = 0; h < f.hazards.size(); ++h) text_places_[b.hazards + h] = true;
   }
   sink_bits_.assign(next, 0);
   place_flags_.assign(next, 0);
@@ -112,7 +122,7 @@ void Program::BuildFlow() {
           // A member of a value travels with its object; merging it over all objects would connect everything with everything.
           // Only callables take that way: a table of functions is often such a value.
           const auto owner = field_owner_.find(Key(n, flow.index));
-          if (flow.port == Port::kField && owner != field_owner_.end() && copied_.count(owner->second) != 0) {
+          if (flow.port == Port::kField && owner != field_owner_.end() && IsValueClass(owner->second)) {
             Feed(n, flow.labels, place, EdgeKind::kCallable);
             break;
           }
@@ -136,8 +146,8 @@ void Program::BuildFlow() {
         Feed(n, call.args[a], place);
         uses_[place] = {n, c, false, a};
         if (role == CallRole::kCommand) {
-          const bool name = a > 0 && (call.name_args >> (a - 1) & 1U) != 0;
-          sink_bits_[place] = name ? kSinkCommand : kSinkPayload;
+          const auto has = [&](uint32_t mask) { return a > 0 && (mask >> (a - 1) & 1U) != 0; };
+          sink_bits_[place] = has(call.name_args) ? kSinkCommand | kSinkName : has(call.decide_args) ? kSinkCommand : kSinkPayload;
         } else if (role == CallRole::kInert) {
           place_flags_[place] |= 1;
         } else if (role == CallRole::kHash) {
@@ -203,13 +213,10 @@ std::vector<uint32_t> Program::ReachFromFunction(uint32_t key) {
 
 // Argument-to-result edges at every call, computed to a fixed point over all functions.
 void Program::Summaries() {
-  struct Incoming {
-    uint32_t node, call;
-  };
-  std::vector<std::vector<Incoming>> callers(nodes_.size());
+  callers_.assign(nodes_.size(), {});
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     for (uint32_t c = 0; c < targets_[n].size(); ++c) {
-      for (const auto& target : targets_[n][c]) callers[target.node].push_back({n, c});
+      for (const auto& target : targets_[n][c]) callers_[target.node].push_back({n, c});
     }
   }
   // Path edges: place `to` of a function is reached from its parameter `from`.
@@ -243,7 +250,7 @@ void Program::Summaries() {
     const bool out = to >= b.out_params && to <= b.out_params + f.params;
     if (result || out) {
       const uint32_t parameter = from - b.params;
-      for (const auto& caller : callers[node]) {
+      for (const auto& caller : callers_[node]) {
         const Function& outer = *nodes_[caller.node].function;
         const Blocks& o = blocks_[caller.node];
         const Call& call = outer.calls[caller.call];
@@ -263,53 +270,153 @@ void Program::Summaries() {
   summarised_ = true;
 }
 
-Program::FlowResult Program::Follow(uint32_t start, bool order, std::vector<uint32_t>* visited) {
+// What a value at a place can reach, for all places at once: the masks of the successors, joined until nothing changes. `up` may
+// still leave the function it is in through its result, `down` has entered a call and may not.
+void Program::Reachable() {
   if (!summarised_) Summaries();
-  FlowResult result;
-  // State: place and whether a call was entered already.
-  std::unordered_map<uint32_t, uint8_t> seen;
-  std::deque<std::pair<uint32_t, bool>> work;
-  const auto push = [&](uint32_t place, bool down) {
-    uint8_t& mask = seen[place];
-    const uint8_t bit = down ? 2 : 1;
-    if ((mask & (bit | 1)) != 0) return;  // What may still go up covers what may only go down.
-    if (mask == 0 && visited != nullptr) visited->push_back(place);
-    mask |= bit;
-    work.emplace_back(place, down);
+  const size_t count = edges_.size();
+  std::vector<uint32_t> begin(count + 1, 0);
+  for (const auto& list : edges_) {
+    for (const Edge& edge : list) ++begin[edge.to + 1];
+  }
+  for (size_t i = 0; i < count; ++i) begin[i + 1] += begin[i];
+  struct Incoming {
+    uint32_t from;
+    EdgeKind kind;
   };
-  push(start, false);
-  while (!work.empty()) {
-    const auto [place, down] = work.front();
-    work.pop_front();
-    const uint32_t owner = owner_of_place_[place];
-    if (place != start && (owner == kNone || live_[owner])) {
-      result.sinks |= sink_bits_[place];
-      if ((place_flags_[place] & 1) != 0) ++result.inert;
-      if ((place_flags_[place] & 2) != 0) ++result.escapes;
+  std::vector<Incoming> incoming(begin[count]);
+  std::vector<uint32_t> next(begin.begin(), begin.end() - 1);
+  for (uint32_t from = 0; from < count; ++from) {
+    for (const Edge& edge : edges_[from]) incoming[next[edge.to]++] = {from, edge.kind};
+  }
+  for (const Search search : {kAnyValue, kOrderOnly, kTextOnly}) {
+    const bool order = search == kOrderOnly;
+    const bool text = search == kTextOnly;
+    auto& masks = reach_masks_[search];
+    masks.assign(count, {});
+    std::vector<uint32_t> work;
+    std::vector<bool> queued(count, false);
+    const auto join = [&](uint32_t place, bool down, uint32_t bits) {
+      uint32_t& mask = masks[place][down ? 1 : 0];
+      if ((mask | bits) == mask || (text && !text_places_[place])) return;
+      mask |= bits;
+      if (!queued[place]) work.push_back(place);
+      queued[place] = true;
+    };
+    for (uint32_t place = 0; place < count; ++place) {
+      const uint32_t owner = owner_of_place_[place];
+      if (owner != kNone && !live_[owner]) continue;
+      const uint32_t own = sink_bits_[place] | ((place_flags_[place] & 1) != 0 ? kReachInert : 0) | ((place_flags_[place] & 2) != 0 ? kReachEscape : 0);
+      if (own == 0) continue;
+      join(place, false, own);
+      join(place, true, own);
     }
-    for (const Edge& edge : edges_[place]) {
-      switch (edge.kind) {
-        case EdgeKind::kInside: push(edge.to, down); break;
-        case EdgeKind::kUnordered:
-          if (!order) push(edge.to, down);
-          break;
-        case EdgeKind::kCall: push(edge.to, true); break;
-        case EdgeKind::kReturn:
-          if (!down) push(edge.to, false);
-          break;
-        case EdgeKind::kHeap: push(edge.to, false); break;
-        case EdgeKind::kCallable: break;
+    while (!work.empty()) {
+      const uint32_t place = work.back();
+      work.pop_back();
+      queued[place] = false;
+      const auto [up, down] = masks[place];
+      for (uint32_t i = begin[place]; i < begin[place + 1]; ++i) {
+        const Incoming& edge = incoming[i];
+        switch (edge.kind) {
+          case EdgeKind::kUnordered:
+            if (order) break;
+            [[fallthrough]];
+          case EdgeKind::kInside:
+            join(edge.from, false, up);
+            join(edge.from, true, down);
+            break;
+          case EdgeKind::kCall:
+            join(edge.from, false, down);
+            join(edge.from, true, down);
+            break;
+          case EdgeKind::kReturn: join(edge.from, false, up); break;
+          case EdgeKind::kHeap:
+            join(edge.from, false, up);
+            join(edge.from, true, up);
+            break;
+          case EdgeKind::kCallable:
+            // Text in members of values: by member, merged over the objects.
+            if (!text) break;
+            join(edge.from, false, up);
+            join(edge.from, true, up);
+            break;
+        }
       }
     }
   }
-  return result;
+  reached_ = true;
+}
+
+Program::FlowResult Program::Follow(uint32_t start, bool order) {
+  if (!reached_) Reachable();
+  const uint32_t mask = reach_masks_[order ? kOrderOnly : kAnyValue][start][0];
+  return {.sinks = mask & 0xffff, .inert = (mask & kReachInert) != 0, .escapes = (mask & kReachEscape) != 0};
+}
+
+// A shortest way from a place to one of the sinks; empty when there is none.
+std::vector<uint32_t> Program::PathToSink(uint32_t start, bool order, uint32_t sinks) {
+  if (!reached_) Reachable();
+  const auto& masks = reach_masks_[order ? kOrderOnly : kAnyValue];
+  struct Step {
+    uint32_t place;
+    uint32_t before;
+    bool down;
+  };
+  std::vector<Step> steps{{start, kNone, false}};
+  std::unordered_map<uint32_t, uint8_t> seen{{start, 1}};
+  for (size_t next = 0; next < steps.size(); ++next) {
+    const Step step = steps[next];
+    if (next > 0 && (sink_bits_[step.place] & sinks) != 0 && (owner_of_place_[step.place] == kNone || live_[owner_of_place_[step.place]])) {
+      std::vector<uint32_t> path;
+      for (uint32_t i = static_cast<uint32_t>(next); i != kNone; i = steps[i].before) path.push_back(steps[i].place);
+      std::reverse(path.begin(), path.end());
+      return path;
+    }
+    for (const Edge& edge : edges_[step.place]) {
+      bool down = step.down;
+      if (edge.kind == EdgeKind::kCallable || (edge.kind == EdgeKind::kUnordered && order) || (edge.kind == EdgeKind::kReturn && down)) continue;
+      if (edge.kind == EdgeKind::kCall) down = true;
+      if (edge.kind == EdgeKind::kHeap) down = false;
+      if ((masks[edge.to][down ? 1 : 0] & sinks) == 0) continue;
+      uint8_t& mask = seen[edge.to];
+      const uint8_t bit = down ? 2 : 1;
+      if ((mask & (bit | 1)) != 0) continue;
+      mask |= bit;
+      steps.push_back({edge.to, static_cast<uint32_t>(next), down});
+    }
+  }
+  return {};
+}
+
+// Where the value of a hazard matters: the nearest command, branch, hash or result that it reaches.
+ChainStep Program::SinkOf(uint32_t node, uint32_t hazard, uint32_t sinks) {
+  const auto key = std::make_pair(node, hazard);
+  if (const auto it = ends_.find(key); it != ends_.end()) return it->second;
+  ChainStep end;
+  const auto path = PathToSink(blocks_[node].hazards + hazard, nodes_[node].function->hazards[hazard].order, sinks);
+  const uint32_t place = path.empty() ? kNone : path.back();
+  const uint32_t owner = place == kNone ? kNone : owner_of_place_[place];
+  if (owner != kNone) {
+    const Function& f = *nodes_[owner].function;
+    const Blocks& b = blocks_[owner];
+    if (uses_[place].node != kNone) {
+      const Call& call = f.calls[uses_[place].call];
+      end = {"an argument of " + Text(Key(owner, call.name)), PlaceIn(owner, call.site)};
+    } else if (place >= b.branches && place < b.branches + f.branches.size()) {
+      end = {"a branch in " + NameOf(owner), PlaceIn(owner, f.branches[place - b.branches].site)};
+    } else if (place == b.result) {
+      end = {"the result of " + NameOf(owner), PlaceIn(owner, f.site)};
+    }
+  }
+  return ends_.emplace(key, end).first->second;
 }
 
 const Program::FlowResult& Program::FlowOf(uint32_t node, uint32_t hazard) {
   const auto key = std::make_pair(node, hazard);
   if (const auto it = flows_.find(key); it != flows_.end()) return it->second;
   const Function& f = *nodes_[node].function;
-  FlowResult result = Follow(blocks_[node].hazards + hazard, f.hazards[hazard].order, nullptr);
+  FlowResult result = Follow(blocks_[node].hazards + hazard, f.hazards[hazard].order);
   // A command inside the loop runs in that order.
   for (uint32_t c = 0; c < f.calls.size(); ++c) {
     const auto& order = f.calls[c].order;
@@ -320,21 +427,83 @@ const Program::FlowResult& Program::FlowOf(uint32_t node, uint32_t hazard) {
 
 // Places that data reaches which is neither workflow input nor constant: hazards, counters, mutable globals.
 void Program::Taint() {
+  if (!summarised_) Summaries();
   tainted_.assign(edges_.size(), false);
-  std::vector<uint32_t> visited;
+  // Bit 0: may still go up; bit 1: entered a call; the same again for values whose order alone is in doubt.
+  std::vector<uint8_t> seen(edges_.size(), 0);
+  struct State {
+    uint32_t place;
+    bool down, order;
+  };
+  std::vector<State> work;
+  const auto push = [&](uint32_t place, bool down, bool order) {
+    const uint8_t up_bit = order ? 4 : 1;
+    const uint8_t bit = down ? static_cast<uint8_t>(up_bit << 1) : up_bit;
+    if ((seen[place] & (bit | up_bit)) != 0) return;  // What may still go up covers what may only go down.
+    seen[place] |= bit;
+    tainted_[place] = true;
+    work.push_back({place, down, order});
+  };
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     const Function& f = *nodes_[n].function;
     if (!live_[n]) continue;
     for (uint32_t h = 0; h < f.hazards.size(); ++h) {
       const std::string& rule = Text(Key(n, f.hazards[h].rule));
       if (f.hazards[h].mode == HazardMode::kEffect || rule == "determinism-string-built-command" || rule == "determinism-engine-seed") continue;
-      Follow(blocks_[n].hazards + h, f.hazards[h].order, &visited);
+      push(blocks_[n].hazards + h, false, f.hazards[h].order);
     }
   }
   if (const auto it = ids_.find("counter:"); it != ids_.end()) {
-    if (const auto place = global_places_.find(it->second); place != global_places_.end()) Follow(place->second, false, &visited);
+    if (const auto place = global_places_.find(it->second); place != global_places_.end()) push(place->second, false, false);
   }
-  for (uint32_t place : visited) tainted_[place] = true;
+  while (!work.empty()) {
+    const State state = work.back();
+    work.pop_back();
+    for (const Edge& edge : edges_[state.place]) {
+      switch (edge.kind) {
+        case EdgeKind::kUnordered:
+          if (state.order) break;
+          [[fallthrough]];
+        case EdgeKind::kInside: push(edge.to, state.down, state.order); break;
+        case EdgeKind::kCall: push(edge.to, true, state.order); break;
+        case EdgeKind::kReturn:
+          if (!state.down) push(edge.to, false, state.order);
+          break;
+        case EdgeKind::kHeap: push(edge.to, false, state.order); break;
+        case EdgeKind::kCallable: break;
+      }
+    }
+  }
+}
+
+// Whether data that is no workflow input goes into a text and that text names a command, along one path of calls: parameters
+// are followed to what each caller passes, and the text to what that same call gives back.
+bool Program::TaintedTextReachesName(uint32_t node, const LabelSet& inputs, const std::vector<uint32_t>& places,
+                                     std::set<std::pair<uint32_t, uint32_t>>* seen) {
+  const auto reaches = [&](uint32_t way) {
+    return std::any_of(places.begin(), places.end(), [&](uint32_t place) { return (reach_masks_[kTextOnly][place][way] & kSinkName) != 0; });
+  };
+  if (!reaches(0)) return false;
+  for (Label label : inputs) {
+    const uint32_t place = PlaceOfLabel(node, label);
+    const bool tainted = place != kNone && place < tainted_.size() && tainted_[place];
+    const bool counter = KindOf(label) == LabelKind::kGlobal && Text(Key(node, IndexOf(label))) == "counter:";
+    if (!tainted && !counter) continue;
+    if (KindOf(label) != LabelKind::kParam) return true;
+    if (reaches(1)) return true;  // Used as a name in here or further down.
+    const uint32_t parameter = IndexOf(label);
+    if (!seen->emplace(node, parameter).second) continue;
+    for (const auto& [caller, call] : callers_[node]) {
+      const Function& outer = *nodes_[caller].function;
+      if (!live_[caller] || parameter >= outer.calls[call].args.size()) continue;
+      std::vector<uint32_t> results{blocks_[caller].results + call};
+      for (uint32_t o = 0; o < outer.outs.size(); ++o) {
+        if (outer.outs[o].first == call) results.push_back(blocks_[caller].outs + o);
+      }
+      if (TaintedTextReachesName(caller, outer.calls[call].args[parameter], results, seen)) return true;
+    }
+  }
+  return false;
 }
 
 bool Program::InputsTainted(uint32_t node, const Hazard& hazard) {

@@ -30,9 +30,12 @@ class FunctionLowering {
 
  private:
   using Slot = std::pair<const clang::VarDecl*, const clang::FieldDecl*>;
+  enum class Definite : uint8_t { kNull, kZero, kEmpty };
   struct Environment {
     std::map<Slot, LabelSet> values;
     std::set<Slot> uninitialized;
+    std::map<const clang::VarDecl*, Definite> definite;  // what a local certainly is: joined by intersection
+    std::set<const clang::VarDecl*> stale;               // borrowed before a suspension
     bool suspended = false;  // a suspension may lie behind us
     bool dead = false;
     void Join(const Environment& other);
@@ -58,6 +61,18 @@ class FunctionLowering {
     bool significant = false;
   };
 
+  struct CallSite {
+    const clang::Expr* expr = nullptr;
+    const clang::FunctionDecl* callee = nullptr;
+    const clang::Expr* object = nullptr;
+    std::vector<const clang::Expr*> args;
+    LabelSet object_labels;
+    std::vector<LabelSet> arg_labels;
+    std::vector<std::string> names;
+    bool is_virtual = false;
+    uint32_t index = 0;  // into calls
+  };
+
   // Statements (lower_stmt.cpp).
   void Execute(const clang::Stmt* stmt);
   void Declare(const clang::VarDecl* variable);
@@ -72,16 +87,27 @@ class FunctionLowering {
   void Discarded(const clang::Expr* expr);
   void Condition(const clang::Expr* condition, const LabelSet& labels, const clang::Stmt* then, const clang::Stmt* otherwise);
   void DestroyLocals(const clang::VarDecl* variable);
+  // Whether a loop works something off: a container that it empties, a counter that it moves.
+  bool Progresses(const clang::Expr* condition, const clang::Stmt* body, const clang::Expr* increment = nullptr) const;
+  void Suspended();
+  // What a local certainly is (lower_definite.cpp).
+  void DeclareDefinite(const clang::VarDecl* variable);
+  void ForgetChecked(const clang::Stmt* condition);
+  void ForgetChanged(const clang::Stmt* loop);
+  void ForgetLocal(const clang::VarDecl* variable);
+  bool IsDefinite(const clang::Expr* expr, Definite what) const;
+  void OnDefiniteCall(const CallSite& site);
   void Significant(const clang::VarDecl* local = nullptr);
 
   // Expressions (lower_expr.cpp).
   LabelSet Value(const clang::Expr* expr);
-  LabelSet ValueOfReference(const clang::DeclRefExpr* ref);
-  LabelSet ValueOfMember(const clang::MemberExpr* member);
+  LabelSet ValueOfReference(const clang::DeclRefExpr* ref, bool load = false);
+  LabelSet ValueOfMember(const clang::MemberExpr* member, bool load = false);
   LabelSet ValueOfBinary(const clang::BinaryOperator* op);
-  LabelSet ValueOfUnary(const clang::UnaryOperator* op);
-  LabelSet ValueOfCast(const clang::CastExpr* cast);
+  LabelSet ValueOfUnary(const clang::UnaryOperator* op, bool load = false);
+  LabelSet ValueOfCast(const clang::CastExpr* cast, bool load = false);
   LabelSet ValueOfLambda(const clang::LambdaExpr* lambda);
+  void OnEnumCast(const clang::CastExpr* cast);
   LabelSet ValueOfChildren(const clang::Expr* expr);
   Place PlaceOf(const clang::Expr* expr);
   LabelSet Read(const Place& place);
@@ -96,17 +122,6 @@ class FunctionLowering {
   LabelSet ValueOfConstruct(const clang::CXXConstructExpr* construct);
   LabelSet ValueOfNew(const clang::CXXNewExpr* expr);
   LabelSet ValueOfDelete(const clang::CXXDeleteExpr* expr);
-  struct CallSite {
-    const clang::Expr* expr = nullptr;
-    const clang::FunctionDecl* callee = nullptr;
-    const clang::Expr* object = nullptr;
-    std::vector<const clang::Expr*> args;
-    LabelSet object_labels;
-    std::vector<LabelSet> arg_labels;
-    std::vector<std::string> names;
-    bool is_virtual = false;
-    uint32_t index = 0;  // into calls
-  };
   LabelSet Finish(CallSite& site);
   LabelSet Indirect(const clang::CallExpr* call, const LabelSet& target, clang::QualType function_type,
                     std::vector<const clang::Expr*> args);
@@ -129,6 +144,7 @@ class FunctionLowering {
   void OnComparatorType(clang::QualType type, clang::SourceLocation at);
   void OnComparator(const clang::FunctionDecl* comparator, bool unstable, clang::SourceLocation sort, LabelSet* into);
   bool OnUnordered(CallSite& site, LabelSet* result);
+  void OnWholeContainer(CallSite& site);
   void OnStringBuild(CallSite& site, LabelSet* result);
   void OnPointerFormat(CallSite& site, LabelSet* result);
   void OnPadding(CallSite& site);
@@ -144,6 +160,7 @@ class FunctionLowering {
   bool InAssert(clang::SourceLocation at) const;
   void OnSideEffectIn(clang::SourceLocation at);
 
+  Site SiteOf(clang::SourceLocation at);
   uint32_t AddHazard(const clang::Stmt* memo, clang::SourceLocation at, std::string_view rule, std::string_view what,
                      HazardMode mode, bool order = false);
   uint32_t AddHazardAt(const Site& site, std::string_view rule, std::string_view what, HazardMode mode);
@@ -153,7 +170,10 @@ class FunctionLowering {
   Label OutLabel(uint32_t call, uint32_t argument);
   bool IsShared(const clang::VarDecl* variable) const { return shared_.count(variable) != 0; }
   uint32_t FieldId(const clang::FieldDecl* field) { return unit_.Field(field); }
-  uint32_t GlobalId(const clang::VarDecl* variable) { return unit_.Holder(unit_.Key(variable), variable->getType()); }
+  uint32_t GlobalId(const clang::VarDecl* variable) {
+    unit_.NoteAliases(variable->getType());
+    return unit_.Holder(unit_.Key(variable), variable->getType());
+  }
   // Storage that a function shares with its lambdas.
   uint32_t CellId(const clang::VarDecl* variable) { return unit_.Holder("cell:" + unit_.Key(variable), variable->getType()); }
   int ParamIndex(const clang::VarDecl* variable) const;
@@ -166,6 +186,9 @@ class FunctionLowering {
   // Fixes of whole calls, where the replacement means the same to everyone around it.
   void FixCall(uint32_t hazard, const CallSite& site);
   bool SeesWorkflowApi() const;
+  const clang::FunctionDecl* ApiFunction(llvm::StringRef name) const;
+  void FixStatement(uint32_t hazard, const CallSite& site);
+  void FixLibraryCall(uint32_t hazard, const CallSite& site, const clang::CallExpr* call);
   // The full name of an API function.
   std::string Api(llvm::StringRef name) const { return ("lockstep::workflow::" + name).str(); }
 
@@ -197,6 +220,11 @@ class FunctionLowering {
   std::vector<const clang::Stmt*> loops_;
   std::vector<const clang::IfStmt*> ifs_;
   int depth_ = 0;
+  const clang::Expr* statement_ = nullptr;  // the expression statement that is being walked
+  std::vector<std::pair<const clang::VarDecl*, uint32_t>> locks_;  // guards, with their hazard
+  bool loading_ = false;                  // the expression below is only read
+  std::vector<const clang::Expr*> scans_;  // conditions of the loops around us
+  clang::SourceLocation implicit_at_;      // the member that a constructor initialises without saying so
 };
 
 // Whether the type is floating, directly or as a vector of it.
@@ -207,5 +235,7 @@ bool IsOrderedContainer(const UnitBuilder& unit, clang::QualType type);
 const clang::FunctionDecl* CallableBehind(const clang::Expr* expr);
 const clang::LambdaExpr* LambdaBehind(const clang::Expr* expr);
 bool IsString(clang::QualType type);
+// The text of a literal, or of a constant that holds one.
+std::optional<std::string> ConstantText(const clang::Expr* expr);
 
 }  // namespace lockstep::analyzer

@@ -21,7 +21,7 @@ Call& FunctionLowering::Record(const Expr* expr, bool* fresh) {
                                               static_cast<uint32_t>(out_.calls.size()));
   if (added) {
     out_.calls.emplace_back();
-    out_.calls.back().site = unit_.SiteOf(expr->getExprLoc());
+    out_.calls.back().site = SiteOf(expr->getExprLoc());
   }
   trace_.push_back(it->second);
   Call& call = out_.calls[it->second];
@@ -106,6 +106,9 @@ void FunctionLowering::EvaluateArguments(CallSite& site) {
   for (const Expr* arg : site.args) {
     site.arg_labels.push_back(Value(arg));
     close();
+    const Expr* plain = arg->IgnoreParenImpCasts();
+    if (const auto* unary = dyn_cast<UnaryOperator>(plain); unary != nullptr && unary->getOpcode() == UO_Deref) plain = unary->getSubExpr()->IgnoreParenImpCasts();
+    if (isa<CXXThisExpr>(plain)) unit_.NoteAliases(plain->getType());
   }
   const auto* construct = dyn_cast<CXXConstructExpr>(site.expr);
   const bool braces = construct != nullptr && construct->isListInitialization();
@@ -114,18 +117,59 @@ void FunctionLowering::EvaluateArguments(CallSite& site) {
   }
 }
 
+std::optional<std::string> ConstantText(const Expr* expr) {
+  for (int depth = 0; expr != nullptr && depth < 16; ++depth) {
+    expr = expr->IgnoreImplicit()->IgnoreParenCasts();
+    if (const auto* literal = dyn_cast<clang::StringLiteral>(expr)) {
+      if (!literal->isOrdinary() && !literal->isUTF8()) return std::nullopt;
+      return literal->getString().str();
+    }
+    if (const auto* construct = dyn_cast<CXXConstructExpr>(expr); construct != nullptr && construct->getNumArgs() >= 1) {
+      expr = construct->getArg(0);
+    } else if (const auto* list = dyn_cast<InitListExpr>(expr); list != nullptr && list->getNumInits() == 1) {
+      expr = list->getInit(0);
+    } else if (const auto* suffixed = dyn_cast<UserDefinedLiteral>(expr); suffixed != nullptr && suffixed->getNumArgs() >= 1) {
+      expr = suffixed->getArg(0);
+    } else if (const auto* ref = dyn_cast<DeclRefExpr>(expr)) {
+      const auto* variable = dyn_cast<VarDecl>(ref->getDecl());
+      if (variable == nullptr || isa<ParmVarDecl>(variable)) return std::nullopt;
+      const QualType type = variable->getType();
+      const bool constant = type.isConstQualified() || variable->isConstexpr() || type->isArrayType();
+      const bool text = type->isPointerType() ? type->getPointeeType().isConstQualified() && constant : constant;
+      if (!text) return std::nullopt;
+      expr = variable->getAnyInitializer();
+    } else if (const auto* member = dyn_cast<MemberExpr>(expr)) {
+      const auto* variable = dyn_cast<VarDecl>(member->getMemberDecl());
+      if (variable == nullptr || !(variable->getType().isConstQualified() || variable->isConstexpr())) return std::nullopt;
+      expr = variable->getAnyInitializer();
+    } else {
+      return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+// Whether an optional argument was written: a default is not, nor is a source location handed through.
+bool IsGiven(const std::vector<const Expr*>& args, int index) {
+  if (index < 0) return true;
+  const auto position = static_cast<size_t>(index);
+  if (position >= args.size() || isa<CXXDefaultArgExpr>(args[position])) return false;
+  return UnitBuilder::RecordName(args[position]->getType()) != "std::source_location";
+}
+
+}  // namespace
+
 const Model* FunctionLowering::Choose(const std::vector<Model>& models, const CallSite& site) const {
   const Model* fallback = nullptr;
   for (const Model& model : models) {
+    if (!IsGiven(site.args, model.needs_argument)) continue;
     if (model.literal_argument >= 0) {
       const auto position = static_cast<size_t>(model.literal_argument);
       if (position >= site.args.size()) continue;
-      const Expr* arg = site.args[position]->IgnoreParenImpCasts();
-      if (const auto* construct = dyn_cast<CXXConstructExpr>(arg); construct != nullptr && construct->getNumArgs() >= 1) {
-        arg = construct->getArg(0)->IgnoreParenImpCasts();
-      }
-      const auto* literal = dyn_cast<clang::StringLiteral>(arg);
-      if (literal == nullptr || !literal->isOrdinary() || !MatchesPattern(model.literal_pattern, literal->getString().str())) continue;
+      const auto text = ConstantText(site.args[position]);
+      if (!text || !MatchesPattern(model.literal_pattern, *text)) continue;
       return &model;
     }
     if (model.if_float) {
@@ -231,8 +275,11 @@ LabelSet FunctionLowering::Indirect(const CallExpr* expr, const LabelSet& target
     if (!function_type.isNull()) call.signature = unit_.Str(unit_.Signature(function_type));
     call.args.resize(args.size() + 1);
     call.holds_result = unit_.MayHoldCallable(expr->getType());
+    call.text_result = unit_.IsText(expr->getType());
     for (size_t i = 0; i < args.size() && i < 63; ++i) {
       if (unit_.MayHoldCallable(args[i]->getType())) call.holds |= uint64_t{1} << (i + 1);
+      if (unit_.IsCallable(args[i]->getType())) call.runs |= uint64_t{1} << (i + 1);
+      if (unit_.IsText(args[i]->getType())) call.texts |= uint64_t{1} << (i + 1);
     }
   }
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -270,6 +317,7 @@ LabelSet FunctionLowering::ValueOfConstruct(const CXXConstructExpr* expr) {
 }
 
 LabelSet FunctionLowering::ValueOfNew(const CXXNewExpr* expr) {
+  unit_.NoteAliases(expr->getType());
   LabelSet labels;
   for (const Expr* placement : expr->placement_arguments()) labels.Join(Value(placement));
   if (expr->getInitializer() != nullptr) labels.Join(Value(expr->getInitializer()));
@@ -280,6 +328,13 @@ LabelSet FunctionLowering::ValueOfNew(const CXXNewExpr* expr) {
     call.callee = unit_.Str(unit_.Key(allocate));
     call.name = unit_.Str(UnitBuilder::Name(allocate));
     unit_.Enqueue(allocate);
+  }
+  const bool no_throw = std::any_of(expr->placement_arguments().begin(), expr->placement_arguments().end(),
+                                    [](const Expr* arg) { return UnitBuilder::RecordName(arg->getType()) == "std::nothrow_t"; });
+  if (no_throw) {
+    const uint32_t hazard = AddHazard(expr, expr->getExprLoc(), "determinism-allocation-probe", "new (std::nothrow)", HazardMode::kTaint);
+    out_.hazards[hazard].sinks = kSinkBranch;
+    labels.Join(HazardLabel(hazard));
   }
   return labels;
 }
@@ -338,6 +393,7 @@ bool IsReadable(const FunctionDecl* callee, const UnitBuilder& unit, QualType ob
 }  // namespace
 
 LabelSet FunctionLowering::Finish(CallSite& site) {
+  OnDefiniteCall(site);
   EvaluateArguments(site);
   bool fresh = false;
   Record(site.expr, &fresh);
@@ -349,14 +405,19 @@ LabelSet FunctionLowering::Finish(CallSite& site) {
     call.args.resize(site.args.size() + 1);
     call.args[0].Join(site.object_labels);
     call.holds_result = unit_.MayHoldCallable(site.expr->getType());
+    call.text_result = unit_.IsText(site.expr->getType());
+    if (site.object != nullptr && unit_.IsText(site.object->getType())) call.texts |= 1;
     const bool constructs = isa<CXXConstructorDecl>(site.callee);
     if (constructs ? call.holds_result : site.object != nullptr && unit_.MayHoldCallable(site.object->getType())) call.holds |= 1;
     for (size_t i = 0; i < site.args.size() && i < 63; ++i) {
       if (unit_.MayHoldCallable(site.args[i]->getType())) call.holds |= uint64_t{1} << (i + 1);
+      if (unit_.IsCallable(site.args[i]->getType())) call.runs |= uint64_t{1} << (i + 1);
+      if (unit_.IsText(site.args[i]->getType())) call.texts |= uint64_t{1} << (i + 1);
     }
     for (size_t i = 0; i < site.args.size(); ++i) call.args[i + 1].Join(site.arg_labels[i]);
     call.suspends = unit_.models().Has(Trait::kSuspends, site.names);
     call.rollover = unit_.models().Has(Trait::kRollover, site.names);
+    call.spawns = unit_.models().Has(Trait::kSpawns, site.names);
     constexpr std::pair<Trait, CallableRole> kRoles[] = {{Trait::kQuery, CallableRole::kQuery},
                                                          {Trait::kSignal, CallableRole::kSignal},
                                                          {Trait::kUpdate, CallableRole::kUpdate},
@@ -383,7 +444,7 @@ LabelSet FunctionLowering::Finish(CallSite& site) {
   if (models != nullptr) {
     for (const Model& one : *models) {
       cut = cut || one.kind == ModelKind::kCut;
-      if (one.kind == ModelKind::kCommand) model = &one;
+      if (one.kind == ModelKind::kCommand && IsGiven(site.args, one.needs_argument)) model = &one;
     }
   }
   // A broad `safe` pattern of a library does not stop us at functions that the program itself defines in that namespace.
@@ -454,16 +515,13 @@ LabelSet FunctionLowering::HazardCall(CallSite& site, Call& call, const Model& m
 void FunctionLowering::CommandCall(CallSite& site, Call& call, const Model* model) {
   call.role = CallRole::kCommand;
   call.name_args = model != nullptr ? model->name_args : 0;
+  call.decide_args = model != nullptr ? model->decide_args : 0;
   call.callee = unit_.Str(unit_.Key(site.callee));
   call.suspends = call.suspends || model == nullptr;
   for (const auto& labels : site.arg_labels) TouchOrder(labels);
   for (const Expr* arg : site.args) {
-    const Expr* plain = arg->IgnoreImplicit()->IgnoreParenCasts();
-    if (const auto* construct = dyn_cast<CXXConstructExpr>(plain); construct != nullptr && construct->getNumArgs() >= 1) {
-      plain = construct->getArg(0)->IgnoreImplicit()->IgnoreParenCasts();
-    }
-    if (const auto* literal = dyn_cast<clang::StringLiteral>(plain); literal != nullptr && literal->isOrdinary()) {
-      call.literal = unit_.Str(literal->getString());
+    if (const auto text = ConstantText(arg)) {
+      call.literal = unit_.Str(*text);
       break;
     }
   }
@@ -501,6 +559,7 @@ LabelSet FunctionLowering::Library(CallSite& site, Call& call) {
       if (std::find(through.begin(), through.end(), key) == through.end()) through.push_back(key);
     }
   }
+  OnWholeContainer(site);
   LabelSet result;
   bool callables = !out_.calls[index].through.empty();
   for (const auto& labels : site.arg_labels) {

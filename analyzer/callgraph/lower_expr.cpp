@@ -138,6 +138,10 @@ void FunctionLowering::Write(const Place& place, LabelSet labels, WriteKind kind
   }
   if (place.kind != Place::kLocal || place.captured) TouchOrder(labels);
   const bool strong = place.exact && kind == WriteKind::kAssign && order_.empty();
+  if (place.variable != nullptr) ForgetLocal(place.variable);
+  if (place.field != nullptr && !labels.empty() && unit_.models().Has(Trait::kNameField, UnitBuilder::Name(place.field))) {
+    AddFlow(Port::kGlobal, unit_.Str(kNameSink), labels);
+  }
   switch (place.kind) {
     case Place::kNone: return;
     case Place::kLocal: {
@@ -323,6 +327,7 @@ LabelSet FunctionLowering::Value(const Expr* expr) {
     explicit Depth(int& v) : value(v) { ++value; }
     ~Depth() { --value; }
   } depth(depth_);
+  const bool load = std::exchange(loading_, false);
   switch (expr->getStmtClass()) {
     // Not evaluated.
     case Stmt::UnaryExprOrTypeTraitExprClass:
@@ -371,11 +376,14 @@ LabelSet FunctionLowering::Value(const Expr* expr) {
       return {};
     }
     case Stmt::SourceLocExprClass: return {};
-    case Stmt::DeclRefExprClass: return ValueOfReference(cast<DeclRefExpr>(expr));
-    case Stmt::MemberExprClass: return ValueOfMember(cast<MemberExpr>(expr));
+    case Stmt::DeclRefExprClass: return ValueOfReference(cast<DeclRefExpr>(expr), load);
+    case Stmt::MemberExprClass: return ValueOfMember(cast<MemberExpr>(expr), load);
+    case Stmt::ParenExprClass:
+      loading_ = load;
+      return Value(cast<ParenExpr>(expr)->getSubExpr());
     case Stmt::BinaryOperatorClass:
     case Stmt::CompoundAssignOperatorClass: return ValueOfBinary(cast<BinaryOperator>(expr));
-    case Stmt::UnaryOperatorClass: return ValueOfUnary(cast<UnaryOperator>(expr));
+    case Stmt::UnaryOperatorClass: return ValueOfUnary(cast<UnaryOperator>(expr), load);
     case Stmt::ImplicitCastExprClass:
     case Stmt::CStyleCastExprClass:
     case Stmt::CXXStaticCastExprClass:
@@ -383,7 +391,7 @@ LabelSet FunctionLowering::Value(const Expr* expr) {
     case Stmt::CXXConstCastExprClass:
     case Stmt::CXXDynamicCastExprClass:
     case Stmt::CXXFunctionalCastExprClass:
-    case Stmt::BuiltinBitCastExprClass: return ValueOfCast(cast<CastExpr>(expr));
+    case Stmt::BuiltinBitCastExprClass: return ValueOfCast(cast<CastExpr>(expr), load);
     case Stmt::CallExprClass:
     case Stmt::CXXMemberCallExprClass:
     case Stmt::CXXOperatorCallExprClass:
@@ -400,6 +408,7 @@ LabelSet FunctionLowering::Value(const Expr* expr) {
       if (!op->getCond()->isValueDependent() && op->getCond()->EvaluateAsBooleanCondition(constant, context_)) {
         return Value(constant ? op->getTrueExpr() : op->getFalseExpr());
       }
+      ForgetChecked(op->getCond());
       labels.Join(Value(op->getTrueExpr()));
       labels.Join(Value(op->getFalseExpr()));
       return labels;
@@ -435,16 +444,14 @@ LabelSet FunctionLowering::Value(const Expr* expr) {
           Value(part);
         }
       }
-      env_.suspended = true;
-      ++suspensions_;
+      Suspended();
       Significant();
       AddEffect(EffectKind::kSuspend, "co_await", await->getExprLoc());
       return labels;
     }
     case Stmt::CoyieldExprClass: {
       LabelSet labels = Value(cast<CoyieldExpr>(expr)->getOperand());
-      env_.suspended = true;
-      ++suspensions_;
+      Suspended();
       AddFlow(Port::kReturn, 0, labels);
       AddEffect(EffectKind::kSuspend, "co_yield", expr->getExprLoc());
       return {};
@@ -467,15 +474,32 @@ LabelSet FunctionLowering::Value(const Expr* expr) {
     case Stmt::InitListExprClass: {
       const auto* list = cast<InitListExpr>(expr);
       LabelSet labels;
-      if (list->isSemanticForm() || list->getSemanticForm() == nullptr) return ValueOfChildren(list);
-      return ValueOfChildren(list->getSemanticForm());
+      const auto* semantic = list->isSemanticForm() || list->getSemanticForm() == nullptr ? list : list->getSemanticForm();
+      const auto* record = semantic->getType()->getAsCXXRecordDecl();
+      if (record == nullptr || record->isUnion() || unit_.IsSystem(record)) return ValueOfChildren(semantic);
+      // Bases come first, then the members in order.
+      unsigned index = record->getNumBases();
+      for (unsigned i = 0; i < index && i < semantic->getNumInits(); ++i) labels.Join(Value(semantic->getInit(i)));
+      for (const auto* field : record->fields()) {
+        if (field->isUnnamedBitField()) continue;
+        if (index >= semantic->getNumInits()) break;
+        const LabelSet one = Value(semantic->getInit(index++));
+        if (!one.empty() && unit_.models().Has(Trait::kNameField, UnitBuilder::Name(field))) AddFlow(Port::kGlobal, unit_.Str(kNameSink), one);
+        AddFlow(Port::kField, FieldId(field), one);
+        labels.Join(one);
+      }
+      return labels;
     }
     case Stmt::ArraySubscriptExprClass: {
       const auto* subscript = cast<ArraySubscriptExpr>(expr);
+      if (IsDefinite(subscript->getBase(), Definite::kNull)) {
+        AddHazard(expr, expr->getExprLoc(), "determinism-undefined-behavior", "null pointer dereferenced", HazardMode::kEffect);
+      }
+      loading_ = load;
       LabelSet labels = Value(subscript->getBase());
       labels.Join(Value(subscript->getIdx()));
       const Place place = PlaceOf(subscript);
-      if (place.kind == Place::kLocal && env_.uninitialized.count({place.variable, nullptr}) != 0) {
+      if (load && place.kind == Place::kLocal && env_.uninitialized.count({place.variable, nullptr}) != 0) {
         AddHazard(expr, expr->getExprLoc(), "determinism-uninitialized-read", place.variable->getNameAsString(), HazardMode::kEffect);
       }
       return labels;
@@ -484,7 +508,7 @@ LabelSet FunctionLowering::Value(const Expr* expr) {
   }
 }
 
-LabelSet FunctionLowering::ValueOfReference(const DeclRefExpr* ref) {
+LabelSet FunctionLowering::ValueOfReference(const DeclRefExpr* ref, bool load) {
   if (ref->isNonOdrUse() == NOUR_Unevaluated) return {};
   const ValueDecl* decl = ref->getDecl();
   if (const auto* function = dyn_cast<FunctionDecl>(decl)) {
@@ -503,8 +527,15 @@ LabelSet FunctionLowering::ValueOfReference(const DeclRefExpr* ref) {
   const auto* variable = dyn_cast<VarDecl>(decl);
   if (variable == nullptr) return {};
   used_variables_.insert(variable);
+  if (!load) ForgetLocal(variable);
   if (variable->getType().getNonReferenceType().isVolatileQualified()) {
-    AddHazard(ref, ref->getLocation(), "determinism-atomic", "volatile " + variable->getNameAsString(), HazardMode::kEffect);
+    const uint32_t hazard = AddHazard(ref, ref->getLocation(), "determinism-atomic", "volatile " + variable->getNameAsString(), HazardMode::kEffect);
+    const llvm::StringRef spelled = unit_.SourceText(SourceRange(variable->getBeginLoc(), variable->getLocation()));
+    const size_t word = spelled.find("volatile ");
+    if (variable->isLocalVarDecl() && word != llvm::StringRef::npos) {
+      const SourceLocation from = variable->getBeginLoc().getLocWithOffset(static_cast<int>(word));
+      AddEdit(hazard, CharSourceRange::getCharRange(from, from.getLocWithOffset(9)), "");
+    }
   }
   if (!variable->isLocalVarDeclOrParm()) {
     OnGlobal(variable, ref);
@@ -523,7 +554,7 @@ LabelSet FunctionLowering::ValueOfReference(const DeclRefExpr* ref) {
   return labels;
 }
 
-LabelSet FunctionLowering::ValueOfMember(const MemberExpr* member) {
+LabelSet FunctionLowering::ValueOfMember(const MemberExpr* member, bool load) {
   if (const auto* variable = dyn_cast<VarDecl>(member->getMemberDecl())) {
     Value(member->getBase());
     OnGlobal(variable, member);
@@ -536,7 +567,12 @@ LabelSet FunctionLowering::ValueOfMember(const MemberExpr* member) {
   }
   const Place place = PlaceOf(member);
   const Expr* base = member->getBase()->IgnoreParenImpCasts();
+  if (member->isArrow() && IsDefinite(member->getBase(), Definite::kNull)) {
+    AddHazard(member, member->getExprLoc(), "determinism-undefined-behavior", "null pointer dereferenced", HazardMode::kEffect);
+  }
+  loading_ = load;
   LabelSet base_labels = isa<CXXThisExpr>(base) ? LabelSet() : Value(member->getBase());
+  loading_ = false;
   const auto* field = dyn_cast<FieldDecl>(member->getMemberDecl());
   if (field != nullptr && !unit_.IsSystem(field->getLocation())) {
     if (field->getType().isVolatileQualified()) {
@@ -624,6 +660,7 @@ LabelSet FunctionLowering::ValueOfBinary(const BinaryOperator* op) {
   }
   if (op->isLogicalOp()) {
     LabelSet labels = Value(op->getLHS());
+    ForgetChecked(op->getLHS());
     Environment before = env_;
     labels.Join(Value(op->getRHS()));
     env_.Join(before);
@@ -653,6 +690,10 @@ LabelSet FunctionLowering::ValueOfBinary(const BinaryOperator* op) {
   const size_t first = trace_.size();
   LabelSet left = Value(op->getLHS());
   const size_t middle = trace_.size();
+  const bool divides = code == BO_Div || code == BO_Rem || code == BO_DivAssign || code == BO_RemAssign;
+  if (divides && IsDefinite(op->getRHS(), Definite::kZero)) {
+    AddHazard(op, op->getOperatorLoc(), "determinism-undefined-behavior", "division by zero", HazardMode::kEffect);
+  }
   LabelSet right = Value(op->getRHS());
   const size_t last = trace_.size();
   if (middle > first && last > middle && !op->isCompoundAssignmentOp() && code != BO_Shl && code != BO_Shr && !op->isPtrMemOp()) {
@@ -676,7 +717,8 @@ LabelSet FunctionLowering::ValueOfBinary(const BinaryOperator* op) {
         }
       }
     }
-    if (floating) {
+    const auto in_hash_order = hazard_memo_.find({op, "determinism-float-reduction"});
+    if (floating && in_hash_order == hazard_memo_.end()) {
       const uint32_t hazard = AddHazard(op, op->getOperatorLoc(), "determinism-float-decision", "floating-point arithmetic", HazardMode::kTaint);
       labels.Add(MakeLabel(LabelKind::kHazard, hazard));
     }
@@ -696,10 +738,26 @@ LabelSet FunctionLowering::ValueOfBinary(const BinaryOperator* op) {
   return labels;
 }
 
-LabelSet FunctionLowering::ValueOfUnary(const UnaryOperator* op) {
+LabelSet FunctionLowering::ValueOfUnary(const UnaryOperator* op, bool load) {
   if (op->getOpcode() == UO_AddrOf) {
     const Expr* sub = op->getSubExpr()->IgnoreParens();
     if (const auto* ref = dyn_cast<DeclRefExpr>(sub)) return ValueOfReference(ref);
+  }
+  if (op->getOpcode() == UO_Deref) {
+    const Expr* pointer = op->getSubExpr();
+    if (IsDefinite(pointer, Definite::kNull)) {
+      AddHazard(op, op->getExprLoc(), "determinism-undefined-behavior", "null pointer dereferenced", HazardMode::kEffect);
+    }
+    // Reading bytes as a wider scalar: misaligned or against the aliasing rules, whatever the buffer holds.
+    const auto* cast = dyn_cast<CXXReinterpretCastExpr>(pointer->IgnoreParens());
+    if (load && cast != nullptr && op->getType()->isScalarType() && context_.getTypeSize(op->getType()) > 8) {
+      const QualType from = cast->getSubExpr()->getType();
+      const QualType bytes = from->isPointerType() ? from->getPointeeType() : QualType();
+      if (!bytes.isNull() && (bytes->isCharType() || bytes->isStdByteType())) {
+        AddHazard(op, op->getExprLoc(), "determinism-undefined-behavior", "bytes read as " + op->getType().getUnqualifiedType().getAsString(),
+                  HazardMode::kEffect);
+      }
+    }
   }
   LabelSet labels = Value(op->getSubExpr());
   if (op->isIncrementDecrementOp()) {
@@ -718,8 +776,10 @@ LabelSet FunctionLowering::ValueOfUnary(const UnaryOperator* op) {
   return labels;
 }
 
-LabelSet FunctionLowering::ValueOfCast(const CastExpr* cast) {
+LabelSet FunctionLowering::ValueOfCast(const CastExpr* cast, bool load) {
+  loading_ = load || cast->getCastKind() == CK_LValueToRValue;
   LabelSet labels = Value(cast->getSubExpr());
+  loading_ = false;
   switch (cast->getCastKind()) {
     case CK_PointerToIntegral:
       labels.Join(HazardLabel(AddHazard(cast, cast->getExprLoc(), "determinism-pointer-value", "cast of a pointer to an integer",
@@ -732,6 +792,9 @@ LabelSet FunctionLowering::ValueOfCast(const CastExpr* cast) {
       }
       break;
     }
+    case CK_IntegralCast:
+      OnEnumCast(cast);
+      break;
     case CK_FloatingToIntegral:
       if (!cast->isEvaluatable(context_)) {
         std::erase_if(labels.raw(), [&](Label label) {
@@ -748,6 +811,20 @@ LabelSet FunctionLowering::ValueOfCast(const CastExpr* cast) {
   return labels;
 }
 
+// A constant beyond the bits of an enumeration without a fixed type has no value there.
+void FunctionLowering::OnEnumCast(const CastExpr* cast) {
+  const auto* type = cast->getType()->getAs<EnumType>();
+  if (type == nullptr || cast->getSubExpr()->isValueDependent()) return;
+  const EnumDecl* decl = type->getDecl()->getDefinition();
+  Expr::EvalResult value;
+  if (decl == nullptr || decl->isFixed() || !cast->getSubExpr()->EvaluateAsInt(value, context_)) return;
+  llvm::APSInt least, most;
+  decl->getValueRange(least, most);  // `most` is one past the end.
+  if (llvm::APSInt::compareValues(value.Val.getInt(), most) >= 0 || llvm::APSInt::compareValues(value.Val.getInt(), least) < 0) {
+    AddHazard(cast, cast->getExprLoc(), "determinism-undefined-behavior", "value outside the range of " + decl->getNameAsString(), HazardMode::kEffect);
+  }
+}
+
 LabelSet FunctionLowering::ValueOfLambda(const LambdaExpr* lambda) {
   const CXXMethodDecl* body = lambda->getCallOperator();
   if (lambda->isGenericLambda()) {
@@ -761,6 +838,7 @@ LabelSet FunctionLowering::ValueOfLambda(const LambdaExpr* lambda) {
   auto init = lambda->capture_init_begin();
   for (const auto& capture : lambda->captures()) {
     const Expr* value = init != lambda->capture_init_end() ? *init++ : nullptr;
+    if (capture.capturesThis() && value != nullptr) unit_.NoteAliases(value->getType()->isPointerType() ? value->getType() : context_.getPointerType(value->getType()));
     if (!capture.capturesVariable()) continue;
     const auto* variable = dyn_cast<VarDecl>(capture.getCapturedVar());
     if (variable == nullptr) continue;
@@ -771,7 +849,7 @@ LabelSet FunctionLowering::ValueOfLambda(const LambdaExpr* lambda) {
     }
     (void)value;
     used_variables_.insert(variable);
-    if (capture.getCaptureKind() == LCK_ByRef) shared_.insert(variable);
+    if (capture.getCaptureKind() == LCK_ByRef) shared_.insert(variable), ForgetLocal(variable);
     if (!variable->isLocalVarDeclOrParm()) continue;
     AddFlow(Port::kGlobal, CellId(variable), Read(Place{.kind = Place::kLocal, .variable = variable}));
   }

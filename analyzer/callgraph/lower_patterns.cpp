@@ -2,9 +2,20 @@
 // adds a local hazard; whether it matters is decided by the link step.
 #include "analyzer/callgraph/function_lowering.h"
 
+#include <clang/AST/DeclFriend.h>
+
 namespace lockstep::analyzer {
 
 using namespace clang;
+
+Site FunctionLowering::SiteOf(SourceLocation at) {
+  if (implicit_at_.isValid() && declaration_ != nullptr) {
+    // A member that no initialiser names stands where it is declared.
+    const auto* constructor = dyn_cast<CXXConstructorDecl>(declaration_);
+    if (constructor != nullptr && (at == constructor->getLocation() || at == constructor->getParent()->getLocation())) at = implicit_at_;
+  }
+  return unit_.SiteOf(at);
+}
 
 uint32_t FunctionLowering::AddHazardAt(const Site& site, std::string_view rule, std::string_view what, HazardMode mode) {
   const uint32_t rule_index = unit_.Str({rule.data(), rule.size()});
@@ -20,7 +31,7 @@ uint32_t FunctionLowering::AddHazard(const Stmt* memo, SourceLocation at, std::s
                                      HazardMode mode, bool order) {
   const auto key = std::make_pair(static_cast<const void*>(memo), std::string(rule));
   if (auto it = hazard_memo_.find(key); it != hazard_memo_.end()) return it->second;
-  const uint32_t index = AddHazardAt(unit_.SiteOf(at), rule, what, mode);
+  const uint32_t index = AddHazardAt(SiteOf(at), rule, what, mode);
   out_.hazards[index].order = out_.hazards[index].order || order;
   hazard_memo_.emplace(key, index);
   return index;
@@ -118,9 +129,18 @@ void FunctionLowering::OnVariable(const VarDecl* variable) {
     if (variable->isConstexpr() || (constant_type && constant_init)) return;
     const uint32_t hazard = AddHazardAt(unit_.SiteOf(variable->getLocation()), "determinism-function-static",
                                         "static " + variable->getNameAsString(), HazardMode::kEffect);
-    if (constant_type) out_.hazards[hazard].severity = 2;
+    if (constant_type) {
+      out_.hazards[hazard].severity = 2;
+      // A constant that is made anew has the same value; only the order of initialisation is gone.
+      const llvm::StringRef spelled = unit_.SourceText(SourceRange(variable->getBeginLoc(), variable->getLocation()));
+      if (spelled.starts_with("static ") && !type->isReferenceType()) {
+        AddEdit(hazard, CharSourceRange::getCharRange(variable->getBeginLoc(), variable->getBeginLoc().getLocWithOffset(7)), "");
+      }
+    }
     return;
   }
+  const bool writable = type->isPointerType() && !type->getPointeeType().isConstQualified();
+  if (variable->isLocalVarDecl() && (writable || IsSmartPointer(type))) unit_.NoteAliases(type);
   OnComparatorType(type, variable->getLocation());
   if (variable->isLocalVarDecl() && IsTask(type) && !type->isReferenceType()) task_variables_.push_back(variable);
   const std::string record = UnitBuilder::RecordName(type);
@@ -218,18 +238,74 @@ void FunctionLowering::OnGlobal(const VarDecl* variable, const Expr* at) {
   }
 }
 
+namespace {
+
+bool IsLongDouble(QualType type) {
+  const auto* builtin = type.getNonReferenceType()->getAs<BuiltinType>();
+  return builtin != nullptr && builtin->getKind() == BuiltinType::LongDouble;
+}
+
+bool Contains(const Stmt* tree, const Stmt* wanted) {
+  if (tree == nullptr) return false;
+  if (tree == wanted) return true;
+  return std::any_of(tree->child_begin(), tree->child_end(), [&](const Stmt* child) { return Contains(child, wanted); });
+}
+
+// What a pointer was made from: the variable or member that it started as, through arithmetic and local initialisers.
+const ValueDecl* PointerBase(const Expr* expr, int depth = 0) {
+  if (expr == nullptr || depth > 12) return nullptr;
+  expr = expr->IgnoreParenImpCasts();
+  if (const auto* unary = dyn_cast<UnaryOperator>(expr)) {
+    if (unary->getOpcode() == UO_AddrOf) {
+      const Expr* object = unary->getSubExpr()->IgnoreParenImpCasts();
+      if (const auto* subscript = dyn_cast<ArraySubscriptExpr>(object)) return PointerBase(subscript->getBase(), depth + 1);
+      if (const auto* call = dyn_cast<CXXOperatorCallExpr>(object); call != nullptr && call->getOperator() == OO_Subscript) {
+        return PointerBase(call->getArg(0), depth + 1);
+      }
+      return nullptr;
+    }
+    return unary->isIncrementDecrementOp() ? PointerBase(unary->getSubExpr(), depth + 1) : nullptr;
+  }
+  if (const auto* binary = dyn_cast<BinaryOperator>(expr); binary != nullptr && binary->isAdditiveOp()) {
+    const Expr* pointer = binary->getLHS()->getType()->isPointerType() || binary->getLHS()->getType()->isArrayType() ? binary->getLHS() : binary->getRHS();
+    return PointerBase(pointer, depth + 1);
+  }
+  if (const auto* member = dyn_cast<MemberExpr>(expr)) return member->getMemberDecl();
+  if (const auto* call = dyn_cast<CXXMemberCallExpr>(expr)) {
+    const auto* method = call->getMethodDecl();
+    if (method == nullptr || !method->getDeclName().isIdentifier()) return nullptr;
+    const llvm::StringRef name = method->getName();
+    if (name == "data" || name == "begin" || name == "end" || name == "get" || name == "c_str") {
+      return PointerBase(call->getImplicitObjectArgument(), depth + 1);
+    }
+    return nullptr;
+  }
+  if (const auto* ref = dyn_cast<DeclRefExpr>(expr)) {
+    const auto* variable = dyn_cast<VarDecl>(ref->getDecl());
+    if (variable == nullptr) return nullptr;
+    if (variable->getType()->isPointerType() && variable->isLocalVarDecl() && variable->getInit() != nullptr) {
+      if (const auto* base = PointerBase(variable->getInit(), depth + 1)) return base;
+    }
+    return variable;
+  }
+  return nullptr;
+}
+
+bool SameArray(const Expr* left, const Expr* right) {
+  const auto* a = PointerBase(left);
+  return a != nullptr && a == PointerBase(right);
+}
+
+}  // namespace
+
 void FunctionLowering::OnComparison(const BinaryOperator* op, LabelSet* labels) {
   const QualType left = op->getLHS()->getType();
   const QualType right = op->getRHS()->getType();
   if (op->isRelationalOp() && left->isPointerType() && right->isPointerType()) {
-    // Two positions in one array compare by index.
-    const Place a = PlaceOf(op->getLHS());
-    const Place b = PlaceOf(op->getRHS());
-    const bool char_scan = left->getPointeeType()->isCharType();
-    const bool same = a.kind != Place::kNone && a.variable == b.variable && a.field == b.field && !a.exact;
-    if (!same && !char_scan) {
-      const uint32_t hazard = AddHazard(op, op->getOperatorLoc(), "determinism-pointer-order", "comparison of pointers", HazardMode::kEffect);
-      (void)hazard;
+    // Two positions in one array compare by index: pointers made from one base, and the ends of a scan.
+    const bool scan = left->getPointeeType()->isCharType() || std::any_of(scans_.begin(), scans_.end(), [&](const Expr* condition) { return Contains(condition, op); });
+    if (!scan && !SameArray(op->getLHS(), op->getRHS())) {
+      AddHazard(op, op->getOperatorLoc(), "determinism-pointer-order", "comparison of pointers", HazardMode::kEffect);
     }
   }
   const bool constant_left = op->getLHS()->isEvaluatable(context_);
@@ -243,6 +319,9 @@ void FunctionLowering::OnComparison(const BinaryOperator* op, LabelSet* labels) 
     });
     labels->Join(HazardLabel(AddHazard(op, op->getOperatorLoc(), "determinism-float-decision", "comparison of floating-point values",
                                        HazardMode::kTaint)));
+    if (IsLongDouble(plain_left) || IsLongDouble(plain_right)) {
+      labels->Join(HazardLabel(AddHazard(op, op->getOperatorLoc(), "determinism-libm-variance", "long double", HazardMode::kTaint)));
+    }
   }
   // Serialised bytes in a comparison.
   for (Label label : *labels) {
@@ -268,16 +347,49 @@ struct ComparatorFacts {
   std::set<std::string> members;
 };
 
+// Which parameters of a comparator an expression reads, through local variables made from them: bit i for parameter i.
+unsigned Parameters(const Stmt* stmt, const FunctionDecl* comparator, int depth = 0) {
+  if (stmt == nullptr || depth > 24) return 0;
+  if (const auto* ref = dyn_cast<DeclRefExpr>(stmt)) {
+    if (const auto* parameter = dyn_cast<ParmVarDecl>(ref->getDecl())) {
+      return parameter->getDeclContext() == comparator ? 1U << parameter->getFunctionScopeIndex() : 0;
+    }
+    const auto* variable = dyn_cast<VarDecl>(ref->getDecl());
+    return variable != nullptr && variable->getDeclContext() == comparator ? Parameters(variable->getInit(), comparator, depth + 1) : 0;
+  }
+  unsigned found = 0;
+  for (const Stmt* child : stmt->children()) found |= Parameters(child, comparator, depth + 1);
+  return found;
+}
+
+// Whether a comparison holds one element against the other.
+bool Between(const Stmt* left, const Stmt* right, const FunctionDecl* comparator) {
+  const unsigned a = Parameters(left, comparator);
+  const unsigned b = Parameters(right, comparator);
+  return a != 0 && b != 0 && a != b;
+}
+
 // Collects what a comparator reads and does. Nested calls count as what they return.
 void Inspect(const Stmt* stmt, const FunctionDecl* comparator, ComparatorFacts* facts) {
   if (stmt == nullptr) return;
   if (isa<UnaryExprOrTypeTraitExpr>(stmt)) return;
+  if (const auto* rewritten = dyn_cast<CXXRewrittenBinaryOperator>(stmt)) {
+    const auto parts = rewritten->getDecomposedForm();
+    if ((parts.Opcode == BO_LE || parts.Opcode == BO_GE) && Between(parts.LHS, parts.RHS, comparator)) {
+      if (!facts->or_equal) facts->or_equal_at = rewritten->getOperatorLoc();
+      facts->or_equal = true;
+    }
+    Inspect(parts.LHS, comparator, facts);
+    Inspect(parts.RHS, comparator, facts);
+    return;
+  }
   if (const auto* binary = dyn_cast<BinaryOperator>(stmt)) {
-    if (binary->getOpcode() == BO_LE || binary->getOpcode() == BO_GE) {
+    const bool between = Between(binary->getLHS(), binary->getRHS(), comparator);
+    if (between && (binary->getOpcode() == BO_LE || binary->getOpcode() == BO_GE)) {
       if (!facts->or_equal) facts->or_equal_at = binary->getOperatorLoc();
       facts->or_equal = true;
     }
-    if (binary->isRelationalOp() && (IsFloating(binary->getLHS()->IgnoreParenImpCasts()->getType()) ||
+    if (between && binary->isRelationalOp() && (IsFloating(binary->getLHS()->IgnoreParenImpCasts()->getType()) ||
                                      IsFloating(binary->getRHS()->IgnoreParenImpCasts()->getType()))) {
       facts->floats = true;
       facts->floats_at = binary->getOperatorLoc();
@@ -302,7 +414,8 @@ void Inspect(const Stmt* stmt, const FunctionDecl* comparator, ComparatorFacts* 
     }
   }
   if (const auto* call = dyn_cast<CXXOperatorCallExpr>(stmt)) {
-    if (call->getOperator() == OO_LessEqual || call->getOperator() == OO_GreaterEqual) {
+    const bool between = call->getNumArgs() == 2 && Between(call->getArg(0), call->getArg(1), comparator);
+    if (between && (call->getOperator() == OO_LessEqual || call->getOperator() == OO_GreaterEqual)) {
       if (!facts->or_equal) facts->or_equal_at = call->getOperatorLoc();
       facts->or_equal = true;
     }
@@ -507,7 +620,7 @@ bool FunctionLowering::OnSort(CallSite& site) {
         if (!element.isNull() && element->isPointerType()) element = element->getPointeeType();
       }
       if (element.isNull()) continue;
-      if (element->isPointerType() && comparator == nullptr && (sorts || partial_sort)) {
+      if (element->isPointerType() && (sorts || partial_sort)) {
         AddHazard(site.expr, site.expr->getExprLoc(), "determinism-pointer-order", "sort by pointer", HazardMode::kEffect);
       } else if (IsSmartPointer(element) && (sorts || partial_sort)) {
         AddHazard(site.expr, site.expr->getExprLoc(), "determinism-owner-order", "sort by smart pointer", HazardMode::kEffect);
@@ -623,7 +736,31 @@ bool FunctionLowering::OnUnordered(CallSite& site, LabelSet* result) {
   return false;
 }
 
+// Algorithms and views that take a whole hash table.
+void FunctionLowering::OnWholeContainer(CallSite& site) {
+  const std::string& name = site.names.back();
+  const bool walks = name.rfind("std::ranges::", 0) == 0 || name.rfind("absl::c_", 0) == 0;
+  if (!walks || unit_.models().Has(Trait::kOrderFree, site.names)) return;
+  for (size_t i = 0; i < site.args.size(); ++i) {
+    if (!IsUnorderedContainer(unit_, site.args[i]->getType())) continue;
+    const uint32_t hazard = AddHazard(site.args[i], site.args[i]->getExprLoc(), "determinism-unordered-iteration",
+                                      UnitBuilder::RecordName(site.args[i]->getType()), HazardMode::kOrder, true);
+    out_.hazards[hazard].result_order = true;
+    site.arg_labels[i].Join(HazardLabel(hazard));
+    out_.calls[site.index].args[i + 1].Join(HazardLabel(hazard));
+  }
+}
+
 // ---- Text (C12, C4) ----
+
+// Statements of SQL begin with one of a few words.
+static bool LooksLikeQuery(llvm::StringRef text) {
+  text = text.ltrim();
+  for (llvm::StringRef verb : {"SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "MERGE INTO ", "WITH ", "CREATE TABLE ", "COPY ", "REPLACE INTO "}) {
+    if (text.starts_with_insensitive(verb)) return true;
+  }
+  return false;
+}
 
 void FunctionLowering::OnStringBuild(CallSite& site, LabelSet* result) {
   const std::string& name = site.names.back();
@@ -640,11 +777,13 @@ void FunctionLowering::OnStringBuild(CallSite& site, LabelSet* result) {
   // Of nested building steps only the outermost one speaks.
   LabelSet inputs;
   std::vector<Label> inner;
+  bool inner_query = false;
   for (Label label : *result) {
     const bool built = KindOf(label) == LabelKind::kHazard &&
                        unit_.Text(out_.hazards[IndexOf(label)].rule) == "determinism-string-built-command";
     if (built) {
       inner.push_back(label);
+      inner_query = inner_query || (out_.hazards[IndexOf(label)].sinks & kSinkPayload) != 0;
       inputs.Join(out_.hazards[IndexOf(label)].inputs);
     } else {
       inputs.Add(label);
@@ -652,9 +791,19 @@ void FunctionLowering::OnStringBuild(CallSite& site, LabelSet* result) {
   }
   for (Label label : inner) result->Remove(label);
   if (inputs.empty()) return;
+  const size_t known = out_.hazards.size();
   const uint32_t hazard = AddHazard(site.expr, site.expr->getExprLoc(), "determinism-string-built-command",
                                     "text built at run time", HazardMode::kTaint);
-  out_.hazards[hazard].sinks = kSinkCommand;
+  if (out_.hazards.size() != known) out_.hazards[hazard].sinks = 0;
+  out_.hazards[hazard].sinks |= kSinkName;
+  // Text of a query counts as payload too.
+  const auto query = [&](const Expr* part) {
+    const auto text = ConstantText(part);
+    return text && LooksLikeQuery(*text);
+  };
+  if (std::any_of(site.args.begin(), site.args.end(), query) || (site.object != nullptr && query(site.object)) || inner_query) {
+    out_.hazards[hazard].sinks |= kSinkPayload | kSinkCommand;
+  }
   result->Join(HazardLabel(hazard));
   // Which data went in decides whether the text is workflow input: the link step finds out.
   out_.hazards[hazard].inputs.Join(inputs);
@@ -697,6 +846,17 @@ void FunctionLowering::OnPointerFormat(CallSite& site, LabelSet* result) {
 }
 
 // ---- Padding (D2), stored types (E6, E2) ----
+
+// A member or a friend that compares two objects for equality.
+static bool HasEquality(const CXXRecordDecl* record) {
+  if (record == nullptr) return false;
+  const auto equality = [](const Decl* decl) {
+    const auto* function = decl != nullptr ? decl->getAsFunction() : nullptr;
+    return function != nullptr && (function->getOverloadedOperator() == OO_EqualEqual || (function->getOverloadedOperator() == OO_Spaceship && function->isDefaulted()));
+  };
+  return std::any_of(record->method_begin(), record->method_end(), equality) ||
+         std::any_of(record->friend_begin(), record->friend_end(), [&](const FriendDecl* friend_decl) { return equality(friend_decl->getFriendDecl()); });
+}
 
 void FunctionLowering::OnPadding(CallSite& site) {
   const bool compares = unit_.models().Has(Trait::kCompares, site.names);
@@ -750,8 +910,18 @@ void FunctionLowering::OnPadding(CallSite& site) {
       }
       if (!nested) continue;
     }
-    AddHazard(site.expr, site.expr->getExprLoc(), "determinism-padding-compare",
-              (compares ? "byte comparison of " : "bytes of ") + type.getUnqualifiedType().getAsString(), HazardMode::kEffect);
+    const uint32_t hazard = AddHazard(site.expr, site.expr->getExprLoc(), "determinism-padding-compare",
+                                      (compares ? "byte comparison of " : "bytes of ") + type.getUnqualifiedType().getAsString(), HazardMode::kEffect);
+    // `memcmp(&a, &b, n)` of a type that can be compared member by member.
+    const auto object = [&](const Expr* pointer) -> const Expr* {
+      const auto* address = dyn_cast<UnaryOperator>(pointer->IgnoreParenCasts());
+      return address != nullptr && address->getOpcode() == UO_AddrOf ? address->getSubExpr() : nullptr;
+    };
+    if (compares && site.args.size() == 3 && object(site.args[0]) != nullptr && object(site.args[1]) != nullptr && HasEquality(type->getAsCXXRecordDecl())) {
+      AddEdit(hazard, site.expr->getSourceRange(),
+              "(" + unit_.SourceText(object(site.args[0])->getSourceRange()).str() + " == " +
+                  unit_.SourceText(object(site.args[1])->getSourceRange()).str() + " ? 0 : 1)");
+    }
     return;
   }
 }
@@ -810,13 +980,20 @@ std::string PlatformWidth(QualType type, ASTContext& context, int depth = 0) {
 }  // namespace
 
 void FunctionLowering::OnStoredTypes(CallSite& site) {
-  for (const Expr* arg : site.args) {
+  const FunctionDecl* pattern = site.callee->getTemplateInstantiationPattern();
+  if (pattern == nullptr) pattern = site.callee;
+  for (size_t i = 0; i < site.args.size(); ++i) {
+    const Expr* arg = site.args[i];
     if (isa<CXXDefaultArgExpr>(arg)) continue;
+    // A value converted to the width of a declared parameter is stored at that width.
+    if (i < pattern->getNumParams() && pattern->getNumParams() == site.callee->getNumParams()) {
+      const QualType declared = pattern->getParamDecl(static_cast<unsigned>(i))->getType().getNonReferenceType();
+      if (!declared->isDependentType() && declared->isArithmeticType() && PlatformWidth(declared, context_).empty()) continue;
+    }
     const Expr* plain = arg->IgnoreParenImpCasts();
     if (const auto* wrapped = dyn_cast<MaterializeTemporaryExpr>(plain)) plain = wrapped->getSubExpr()->IgnoreParenImpCasts();
     if (plain->isValueDependent() || CallableBehind(plain) != nullptr) continue;
     if (plain->getType()->isArithmeticType() && plain->isEvaluatable(context_) && !plain->getType()->isWideCharType()) continue;
-    // A value converted to a fixed width on the way in is stored at that width.
     std::string width = PlatformWidth(plain->getType(), context_);
     // What a template returns has lost the name it was written with.
     if (const auto* call = dyn_cast<CallExpr>(plain); call != nullptr && (width == "long" || width == "unsigned long")) {
@@ -967,24 +1144,8 @@ void FunctionLowering::OnSideEffect(CallSite& site) {
 
 void FunctionLowering::OnVersionGate(CallSite& site) {
   if (site.args.empty()) return;
-  const Expr* id = site.args.front()->IgnoreImplicit()->IgnoreParenCasts();
-  if (const auto* construct = dyn_cast<CXXConstructExpr>(id); construct != nullptr && construct->getNumArgs() >= 1) {
-    id = construct->getArg(0)->IgnoreImplicit()->IgnoreParenCasts();
-  }
-  const clang::StringLiteral* literal = dyn_cast<clang::StringLiteral>(id);
-  if (literal == nullptr) {
-    const auto* ref = dyn_cast<DeclRefExpr>(id);
-    const auto* variable = ref != nullptr ? dyn_cast<VarDecl>(ref->getDecl()) : nullptr;
-    if (variable != nullptr && (variable->isConstexpr() || variable->getType().isConstQualified()) && variable->getAnyInitializer() != nullptr) {
-      const Expr* init = variable->getAnyInitializer()->IgnoreImplicit()->IgnoreParenCasts();
-      if (const auto* construct = dyn_cast<CXXConstructExpr>(init); construct != nullptr && construct->getNumArgs() >= 1) {
-        init = construct->getArg(0)->IgnoreImplicit()->IgnoreParenCasts();
-      }
-      literal = dyn_cast<clang::StringLiteral>(init);
-    }
-  }
   ChangeGate gate{.site = unit_.SiteOf(site.expr->getExprLoc()), .function = out_.key};
-  if (literal != nullptr && literal->isOrdinary()) gate.id = unit_.Str(literal->getString());
+  if (const auto id = ConstantText(site.args.front())) gate.id = unit_.Str(*id);
   else AddHazard(site.expr, site.args.front()->getExprLoc(), "determinism-version-gate", "change id that is not a literal", HazardMode::kEffect);
   Expr::EvalResult low, high;
   if (site.args.size() >= 3 && site.args[1]->EvaluateAsInt(low, context_) && site.args[2]->EvaluateAsInt(high, context_)) {
@@ -1033,7 +1194,7 @@ void FunctionLowering::OnUseAfterSuspension(const DeclRefExpr* ref, const VarDec
     if (record.rfind("lockstep::workflow::", 0) == 0) return;
     if (type->isReferenceType()) what = "reference parameter " + variable->getNameAsString();
     else if (view) what = "view parameter " + variable->getNameAsString();
-  } else if (borrowed_.count(variable) != 0) {
+  } else if (env_.stale.count(variable) != 0) {
     what = variable->getNameAsString();
   }
   if (what.empty()) return;
@@ -1109,8 +1270,84 @@ bool FunctionLowering::SeesWorkflowApi() const {
   return outer != nullptr && find(outer, "workflow") != nullptr;
 }
 
+const FunctionDecl* FunctionLowering::ApiFunction(llvm::StringRef name) const {
+  const DeclContext* scope = context_.getTranslationUnitDecl();
+  for (const char* part : {"lockstep", "workflow"}) {
+    const DeclContext* inner = nullptr;
+    for (const auto* found : scope->lookup(&context_.Idents.get(part))) {
+      if (const auto* space = dyn_cast<NamespaceDecl>(found)) inner = space;
+    }
+    if (inner == nullptr) return nullptr;
+    scope = inner;
+  }
+  for (const auto* found : scope->lookup(&context_.Idents.get(name))) {
+    if (const auto* function = found->getAsFunction()) return function;
+  }
+  return nullptr;
+}
+
+// Calls for their effect alone: without them the defaults stay, which is what replay needs.
+void FunctionLowering::FixStatement(uint32_t hazard, const CallSite& site) {
+  if (statement_ != site.expr) return;
+  const std::string& rule = unit_.Text(out_.hazards[hazard].rule);
+  const std::string& name = site.names.back();
+  const bool fence = name == "std::atomic_thread_fence" || name == "std::atomic_signal_fence";
+  const bool locale = name == "setlocale" || name == "std::setlocale" || name == "std::locale::global";
+  if (rule == "determinism-fp-environment" || (rule == "determinism-locale" && locale) || (rule == "determinism-atomic" && fence)) {
+    AddEdit(hazard, site.expr->getSourceRange(), "");
+  }
+}
+
+// Replacements inside the libraries, and by API functions whose parameters are looked at.
+void FunctionLowering::FixLibraryCall(uint32_t hazard, const CallSite& site, const CallExpr* call) {
+  const std::string& name = site.names.back();
+  const auto text = [&](const Expr* expr) { return unit_.SourceText(expr->getSourceRange()).str(); };
+  const auto whole = [&](const std::string& replacement) { AddEdit(hazard, site.expr->getSourceRange(), replacement); };
+  const auto callee = [&](const char* to) { AddEdit(hazard, call->getCallee()->getSourceRange(), to); };
+  if (name == "localtime" || name == "std::localtime") return callee("::gmtime");
+  if (name == "localtime_r") return callee("::gmtime_r");
+  if (name == "mktime" || name == "std::mktime") return callee("::timegm");
+  if ((name == "pow" || name == "std::pow") && site.args.size() == 2 && isa<DeclRefExpr>(site.args[0]->IgnoreParenImpCasts())) {
+    llvm::APFloat exponent(0.0);
+    Expr::EvalResult integer;
+    const bool square = site.args[1]->EvaluateAsFloat(exponent, context_)
+                            ? exponent.convertToDouble() == 2
+                            : site.args[1]->EvaluateAsInt(integer, context_) && integer.Val.getInt() == 2;
+    if (square) whole("(" + text(site.args[0]) + " * " + text(site.args[0]) + ")");
+    return;
+  }
+  if (!SeesWorkflowApi()) return;
+  if (name == "std::random_device::operator()" && site.object != nullptr && !isa<DeclRefExpr>(site.object->IgnoreParenImpCasts()) &&
+      !isa<MemberExpr>(site.object->IgnoreParenImpCasts())) {
+    return whole("static_cast<unsigned>(" + Api("random") + "())");
+  }
+  const auto* shuffle = ApiFunction("shuffle");
+  if (name == "std::shuffle" && site.args.size() == 3 && shuffle != nullptr && shuffle->getNumParams() == 1) {
+    const auto container = [&](const Expr* expr, llvm::StringRef end) -> const Expr* {
+      const auto* member = dyn_cast<CXXMemberCallExpr>(expr->IgnoreImplicit());
+      if (member == nullptr || member->getMethodDecl() == nullptr || member->getMethodDecl()->getNameAsString() != end) return nullptr;
+      return member->getImplicitObjectArgument();
+    };
+    const Expr* from = container(site.args[0], "begin");
+    const Expr* to = container(site.args[1], "end");
+    if (from == nullptr || to == nullptr || text(from) != text(to)) return;
+    const bool pointer = shuffle->getParamDecl(0)->getType()->isPointerType();
+    return whole(Api("shuffle") + (pointer ? "(&" : "(") + text(from) + ")");
+  }
+  const auto* sleep = ApiFunction("sleep");
+  if (name == "std::this_thread::sleep_for" && is_coroutine_ && statement_ == site.expr && sleep != nullptr && site.args.size() == 1 &&
+      sleep->getNumParams() >= 1) {
+    const bool number = sleep->getParamDecl(0)->getType()->isArithmeticType();
+    const std::string span = number ? "std::chrono::ceil<std::chrono::milliseconds>(" + text(site.args[0]) + ").count()"
+                                    : "std::chrono::ceil<std::chrono::milliseconds>(" + text(site.args[0]) + ")";
+    return whole("co_await " + Api("sleep") + "(" + span + ")");
+  }
+}
+
 void FunctionLowering::FixCall(uint32_t hazard, const CallSite& site) {
   const std::string& name = site.names.back();
+  FixStatement(hazard, site);
+  if (const auto* call = dyn_cast<CallExpr>(site.expr)) FixLibraryCall(hazard, site, call);
   const auto whole = [&](const std::string& text) { AddEdit(hazard, site.expr->getSourceRange(), text); };
   if (const auto* call = dyn_cast<CallExpr>(site.expr)) {
     const std::string member = site.callee->getNameAsString();
@@ -1162,6 +1399,11 @@ void FunctionLowering::OnConstructor(const CXXConstructorDecl* constructor) {
 }
 
 void FunctionLowering::OnFunction() {
+  // One logical thread needs no guard; a guard that nothing asks about can go.
+  for (const auto& [variable, hazard] : locks_) {
+    if (used_variables_.count(variable) != 0 || unit_.SourceText(variable->getSourceRange()).contains(',')) continue;
+    AddEdit(hazard, variable->getSourceRange(), "");
+  }
   for (const auto* variable : task_variables_) {
     if (used_variables_.count(variable) != 0) continue;
     AddHazardAt(unit_.SiteOf(variable->getLocation()), "determinism-dropped-task", "task " + variable->getNameAsString() + " that nothing awaits",

@@ -13,6 +13,11 @@ void FunctionLowering::Environment::Join(const Environment& other) {
   }
   for (const auto& [slot, labels] : other.values) values[slot].Join(labels);
   uninitialized.insert(other.uninitialized.begin(), other.uninitialized.end());
+  std::erase_if(definite, [&](const auto& fact) {
+    const auto it = other.definite.find(fact.first);
+    return it == other.definite.end() || it->second != fact.second;
+  });
+  stale.insert(other.stale.begin(), other.stale.end());
   suspended = suspended || other.suspended;
 }
 
@@ -24,8 +29,10 @@ FunctionLowering::FunctionLowering(UnitBuilder& unit, const FunctionDecl* functi
   out_.params = function->getNumParams();
   out_.site = unit_.SiteOf(function->getLocation());
   out_.holds_result = unit_.MayHoldCallable(function->getReturnType());
+  out_.text_result = unit_.IsText(function->getReturnType());
   for (unsigned i = 0; i < function->getNumParams() && i < 63; ++i) {
     if (unit_.MayHoldCallable(function->getParamDecl(i)->getType())) out_.holds |= uint64_t{1} << (i + 1);
+    if (unit_.IsText(function->getParamDecl(i)->getType())) out_.texts |= uint64_t{1} << (i + 1);
   }
   if (const auto* member = dyn_cast<CXXMethodDecl>(function); member != nullptr && unit_.MayHoldCallable(context_.getRecordType(member->getParent()))) {
     out_.holds |= 1;
@@ -37,6 +44,8 @@ FunctionLowering::FunctionLowering(UnitBuilder& unit, const FunctionDecl* functi
     if (is_lambda_) out_.flags |= kLambda;
     if (method->getAccess() == AS_private) out_.flags |= kPrivate;
   }
+  // A function that hands out a reference of its own gives the object another name; a member hands out a part of its object.
+  if (const auto* method = dyn_cast<CXXMethodDecl>(function); method == nullptr || method->isStatic()) unit_.NoteAliases(function->getReturnType());
   if (isa<CXXDestructorDecl>(function)) out_.flags |= kDestructor;
   if (isa<CXXConstructorDecl>(function)) out_.flags |= kConstructor;
   if (const auto* proto = function->getType()->getAs<FunctionProtoType>()) {
@@ -73,8 +82,10 @@ void FunctionLowering::Run() {
     }
     if (const auto* constructor = dyn_cast<CXXConstructorDecl>(declaration_)) {
       for (const auto* init : constructor->inits()) {
-        const LabelSet labels = init->getInit() != nullptr ? Value(init->getInit()) : LabelSet();
         const FieldDecl* field = init->getAnyMember();
+        if (!init->isWritten() && field != nullptr) implicit_at_ = field->getLocation();
+        const LabelSet labels = init->getInit() != nullptr ? Value(init->getInit()) : LabelSet();
+        implicit_at_ = SourceLocation();
         if (field == nullptr) continue;
         const Expr* expr = init->getInit();
         if (expr != nullptr && !isa<ImplicitValueInitExpr>(expr)) written_fields_.insert(field);
@@ -126,7 +137,9 @@ void FunctionLowering::Significant(const VarDecl* local) {
 void FunctionLowering::Execute(const Stmt* stmt) {
   if (stmt == nullptr || env_.dead || !unit_.Step()) return;
   if (const auto* expr = dyn_cast<Expr>(stmt)) {
+    const Expr* outer = std::exchange(statement_, expr->IgnoreImplicit());
     Value(expr);
+    statement_ = outer;
     Discarded(expr);
     return;
   }
@@ -160,14 +173,14 @@ void FunctionLowering::Execute(const Stmt* stmt) {
     case Stmt::WhileStmtClass: {
       const auto* loop = cast<WhileStmt>(stmt);
       if (loop->getConditionVariable() != nullptr) Declare(loop->getConditionVariable());
-      return LoopBody(loop, loop->getCond(), nullptr, loop->getBody(), true);
+      return LoopBody(loop, loop->getCond(), nullptr, loop->getBody(), !Progresses(loop->getCond(), loop->getBody()));
     }
     case Stmt::DoStmtClass: {
       const auto* loop = cast<DoStmt>(stmt);
       bool constant = true;
       const bool once = loop->getCond()->EvaluateAsBooleanCondition(constant, context_) && !constant;
       if (once) return Execute(loop->getBody());
-      return LoopBody(loop, loop->getCond(), nullptr, loop->getBody(), true);
+      return LoopBody(loop, loop->getCond(), nullptr, loop->getBody(), !Progresses(loop->getCond(), loop->getBody()));
     }
     case Stmt::ForStmtClass: return For(cast<ForStmt>(stmt));
     case Stmt::CXXForRangeStmtClass: return RangeFor(cast<CXXForRangeStmt>(stmt));
@@ -188,7 +201,9 @@ void FunctionLowering::Execute(const Stmt* stmt) {
       return;
     case Stmt::GotoStmtClass:
     case Stmt::IndirectGotoStmtClass: Significant(); return;
-    case Stmt::LabelStmtClass: return Execute(cast<LabelStmt>(stmt)->getSubStmt());
+    case Stmt::LabelStmtClass:
+      env_.definite.clear();  // Whoever jumps here may have changed anything.
+      return Execute(cast<LabelStmt>(stmt)->getSubStmt());
     case Stmt::AttributedStmtClass: return Execute(cast<AttributedStmt>(stmt)->getSubStmt());
     case Stmt::GCCAsmStmtClass:
     case Stmt::MSAsmStmtClass:
@@ -217,6 +232,9 @@ void FunctionLowering::Declare(const VarDecl* variable) {
     }
     return;
   }
+  env_.stale.erase(variable);
+  env_.definite.erase(variable);
+  borrowed_.erase(variable);
   OnVariable(variable);
   LabelSet labels;
   const Expr* init = variable->getInit();
@@ -235,6 +253,11 @@ void FunctionLowering::Declare(const VarDecl* variable) {
     for (const auto& scope : order_) labels.Remove(MakeLabel(LabelKind::kHazard, scope.hazard));
   }
   env_.values[{variable, nullptr}] = labels;
+  DeclareDefinite(variable);
+  if (init != nullptr) {
+    const auto lock = hazard_memo_.find({init->IgnoreImplicit(), "determinism-blocking-sync"});
+    if (lock != hazard_memo_.end()) locks_.emplace_back(variable, lock->second);
+  }
   if (const auto* decomposition = dyn_cast<DecompositionDecl>(variable)) {
     for (const auto* binding : decomposition->bindings()) {
       if (const auto* holding = binding->getHoldingVar()) {
@@ -287,6 +310,7 @@ void FunctionLowering::If(const IfStmt* stmt) {
     Execute(constant ? stmt->getThen() : stmt->getElse());
     return;
   }
+  ForgetChecked(condition);
   branches_.push_back({stmt->getSourceRange()});
   ifs_.push_back(stmt);
   Environment before = env_;
@@ -341,7 +365,9 @@ void FunctionLowering::Switch(const SwitchStmt* stmt) {
 void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const Expr* increment, const Stmt* body,
                                 bool unbounded) {
   const size_t first_call = trace_.size();
+  ForgetChanged(loop);
   loops_.push_back(loop);
+  scans_.push_back(condition);
   branches_.push_back({loop->getSourceRange()});
   LabelSet labels;
   bool never = false;
@@ -360,6 +386,7 @@ void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const E
   const bool significant = branches_.back().significant;
   branches_.pop_back();
   loops_.pop_back();
+  scans_.pop_back();
   if (condition != nullptr && significant) Condition(condition, labels, body, nullptr);
   std::vector<uint32_t> calls(trace_.begin() + static_cast<long>(first_call), trace_.end());
   std::sort(calls.begin(), calls.end());
@@ -370,6 +397,102 @@ void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const E
     if (known.site == site) return;
   }
   out_.loops.push_back({site, unbounded, std::move(calls)});
+}
+
+namespace {
+
+// What an expression stands on: the variable or member at its beginning.
+const ValueDecl* BaseOf(const Expr* expr) {
+  for (int depth = 0; expr != nullptr && depth < 16; ++depth) {
+    expr = expr->IgnoreParenImpCasts();
+    if (const auto* ref = dyn_cast<DeclRefExpr>(expr)) return ref->getDecl();
+    if (const auto* member = dyn_cast<MemberExpr>(expr)) return member->getMemberDecl();
+    if (const auto* call = dyn_cast<CXXMemberCallExpr>(expr)) expr = call->getImplicitObjectArgument();
+    else if (const auto* op = dyn_cast<CXXOperatorCallExpr>(expr); op != nullptr && op->getNumArgs() >= 1) expr = op->getArg(0);
+    else if (const auto* unary = dyn_cast<UnaryOperator>(expr)) expr = unary->getSubExpr();
+    else return nullptr;
+  }
+  return nullptr;
+}
+
+void CollectBases(const Stmt* stmt, std::set<const ValueDecl*>* bases) {
+  if (stmt == nullptr) return;
+  if (const auto* ref = dyn_cast<DeclRefExpr>(stmt)) bases->insert(ref->getDecl());
+  if (const auto* member = dyn_cast<MemberExpr>(stmt)) bases->insert(member->getMemberDecl());
+  for (const Stmt* child : stmt->children()) CollectBases(child, bases);
+}
+
+struct Progress {
+  std::set<const ValueDecl*> moved;    // counted up or down
+  std::set<const ValueDecl*> emptied;  // elements taken out
+  std::set<const ValueDecl*> filled;   // elements put in
+  std::vector<const Expr*> exits;      // conditions under which the body leaves the loop
+};
+
+bool Leaves(const Stmt* stmt) {
+  if (stmt == nullptr) return false;
+  if (isa<BreakStmt>(stmt) || isa<ReturnStmt>(stmt) || isa<CoreturnStmt>(stmt) || isa<CXXThrowExpr>(stmt)) return true;
+  const auto* block = dyn_cast<CompoundStmt>(stmt);
+  return block != nullptr && std::any_of(block->body_begin(), block->body_end(), Leaves);
+}
+
+void CollectProgress(const Stmt* stmt, Progress* out) {
+  if (stmt == nullptr || isa<LambdaExpr>(stmt)) return;
+  if (const auto* unary = dyn_cast<UnaryOperator>(stmt); unary != nullptr && unary->isIncrementDecrementOp()) {
+    if (const auto* base = BaseOf(unary->getSubExpr())) out->moved.insert(base);
+  } else if (const auto* binary = dyn_cast<CompoundAssignOperator>(stmt); binary != nullptr && !IsFloating(binary->getLHS()->getType())) {
+    if (const auto* base = BaseOf(binary->getLHS())) out->moved.insert(base);
+  } else if (const auto* op = dyn_cast<CXXOperatorCallExpr>(stmt)) {
+    const auto kind = op->getOperator();
+    if ((kind == OO_PlusPlus || kind == OO_MinusMinus || kind == OO_PlusEqual || kind == OO_MinusEqual) && op->getNumArgs() >= 1) {
+      if (const auto* base = BaseOf(op->getArg(0))) out->moved.insert(base);
+    }
+  } else if (const auto* call = dyn_cast<CXXMemberCallExpr>(stmt)) {
+    const auto* method = call->getMethodDecl();
+    if (method != nullptr && !method->isConst() && method->getDeclName().isIdentifier()) {
+      const llvm::StringRef name = method->getName();
+      const auto* base = BaseOf(call->getImplicitObjectArgument());
+      if (name.starts_with("pop") || name == "erase" || name == "clear" || name == "extract") out->emptied.insert(base);
+      else if (name.starts_with("push") || name.starts_with("emplace") || name.starts_with("insert") || name == "append" || name == "assign") out->filled.insert(base);
+    }
+  } else if (const auto* branch = dyn_cast<IfStmt>(stmt)) {
+    if (Leaves(branch->getThen())) out->exits.push_back(branch->getCond());
+  }
+  for (const Stmt* child : stmt->children()) CollectProgress(child, out);
+}
+
+bool Bounded(const Expr* condition, const Progress& progress) {
+  if (condition == nullptr) return false;
+  condition = condition->IgnoreParenImpCasts();
+  if (const auto* binary = dyn_cast<BinaryOperator>(condition)) {
+    if (binary->getOpcode() == BO_LAnd) return Bounded(binary->getLHS(), progress) || Bounded(binary->getRHS(), progress);
+    if (binary->getOpcode() == BO_LOr) return Bounded(binary->getLHS(), progress) && Bounded(binary->getRHS(), progress);
+  }
+  std::set<const ValueDecl*> bases;
+  CollectBases(condition, &bases);
+  const bool counts = isa<BinaryOperator>(condition) || isa<CXXOperatorCallExpr>(condition) || isa<CXXRewrittenBinaryOperator>(condition) ||
+                      isa<UnaryOperator>(condition);
+  return std::any_of(bases.begin(), bases.end(), [&](const ValueDecl* base) {
+    return (counts && progress.moved.count(base) != 0) || (progress.emptied.count(base) != 0 && progress.filled.count(base) == 0);
+  });
+}
+
+}  // namespace
+
+bool FunctionLowering::Progresses(const Expr* condition, const Stmt* body, const Expr* increment) const {
+  Progress progress;
+  CollectProgress(body, &progress);
+  CollectProgress(condition, &progress);
+  CollectProgress(increment, &progress);
+  if (Bounded(condition, progress)) return true;
+  // `for (int i = 0;; ++i) { if (i == limit) break; ... }`
+  return std::any_of(progress.exits.begin(), progress.exits.end(), [&](const Expr* exit) { return Bounded(exit, progress); });
+}
+
+void FunctionLowering::Suspended() {
+  env_.suspended = true;
+  ++suspensions_;
+  env_.stale.insert(borrowed_.begin(), borrowed_.end());
 }
 
 void FunctionLowering::For(const ForStmt* stmt) {
@@ -396,7 +519,7 @@ void FunctionLowering::For(const ForStmt* stmt) {
   }
   Execute(stmt->getInit());
   if (stmt->getConditionVariable() != nullptr) Declare(stmt->getConditionVariable());
-  const bool unbounded = stmt->getCond() == nullptr || stmt->getInc() == nullptr;
+  const bool unbounded = (stmt->getCond() == nullptr || stmt->getInc() == nullptr) && !Progresses(stmt->getCond(), stmt->getBody(), stmt->getInc());
   LoopBody(stmt, stmt->getCond(), stmt->getInc(), stmt->getBody(), unbounded);
   if (pushed) order_.pop_back();
 }
@@ -417,6 +540,14 @@ void FunctionLowering::RangeFor(const CXXForRangeStmt* stmt) {
   } else if (record == "std::filesystem::directory_iterator" || record == "std::filesystem::recursive_directory_iterator" ||
              record == "boost::filesystem::directory_iterator") {
     hazard = AddHazard(stmt, range->getExprLoc(), "determinism-directory-order", record, HazardMode::kTaint, true);
+  } else if (record.rfind("std::ranges::", 0) == 0) {
+    // A view of a hash table runs in its order.
+    for (Label label : labels) {
+      if (KindOf(label) != LabelKind::kHazard || hazard) continue;
+      const Hazard& walk = out_.hazards[IndexOf(label)];
+      if (walk.order && unit_.Text(walk.rule) == "determinism-unordered-iteration") hazard = IndexOf(label);
+    }
+    if (hazard) labels.Remove(MakeLabel(LabelKind::kHazard, *hazard));
   }
   // Calls to begin, end and the iterator's operators.
   if (!unit_.IsStandardLibrary(type->getAsCXXRecordDecl() != nullptr ? static_cast<const Decl*>(type->getAsCXXRecordDecl())
@@ -461,8 +592,12 @@ void FunctionLowering::Try(const CXXTryStmt* stmt) {
   calls.erase(std::unique(calls.begin(), calls.end()), calls.end());
   OnCatch(stmt, calls, suspensions_ != suspensions);
   Environment joined = env_;
+  Environment at_handler = before;
+  at_handler.Join(env_);
   for (unsigned i = 0; i < stmt->getNumHandlers(); ++i) {
     env_ = before;
+    env_.definite = at_handler.definite;
+    env_.stale = at_handler.stale;
     env_.suspended = env_.suspended || suspensions_ != suspensions;
     const CXXCatchStmt* handler = stmt->getHandler(i);
     if (const auto* variable = handler->getExceptionDecl()) {

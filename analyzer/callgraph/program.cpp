@@ -28,6 +28,7 @@ Program::Program(const std::vector<Unit>& units, const LinkOptions& options) : o
   std::stable_sort(sorted.begin(), sorted.end(), [](const Unit* a, const Unit* b) { return a->main_file < b->main_file; });
   for (const Unit* unit : sorted) Merge(*unit);
   ResolveDirect();
+  CloseAliases();
   BuildFlow();
   ResolveIndirect();
   Closures();
@@ -63,6 +64,8 @@ void Program::Merge(const Unit& unit) {
   }
   for (const auto& [field, owner] : unit.fields) field_owner_[remap[field]] = remap[owner];
   for (uint32_t copied : unit.copied) copied_.insert(remap[copied]);
+  for (uint32_t text : unit.texts) text_storage_.insert(remap[text]);
+  for (uint32_t aliased : unit.aliased) aliased_.insert(remap[aliased]);
   for (uint32_t holder : unit.holders) holders_.insert(remap[holder]);
   for (const auto& region : unit.regions) {
     regions_.insert({remap[region.site.file], region.site.line, region.site.column, region.end_line, remap[region.macro]});
@@ -97,6 +100,38 @@ bool Program::IsWorkflowClass(uint32_t key) const {
   }
   return false;
 }
+
+// Objects of a class are reached through several names when those of a base or of a derived class are, and when the members are
+// entered from outside one by one: then no caller is left that hands a value from one member to the other.
+void Program::CloseAliases() {
+  const auto matches = [&](const std::vector<std::string>& patterns, uint32_t node) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const auto& pattern) { return MatchesPattern(pattern, NameOf(node)); });
+  };
+  for (uint32_t n = 0; n < nodes_.size(); ++n) {
+    const Function& function = *nodes_[n].function;
+    if (function.owner == 0) continue;
+    const uint32_t owner = Key(n, function.owner);
+    const uint32_t roots = MarksOf(KeyOf(n)) & ~static_cast<uint32_t>(kMarkTrusted);
+    if (roots != 0 || IsWorkflowClass(owner) || matches(options_.roots, n) || matches(options_.deterministic_roots, n)) aliased_.insert(owner);
+  }
+  std::vector<uint32_t> work(aliased_.begin(), aliased_.end());
+  while (!work.empty()) {
+    const auto entry = classes_.find(work.back());
+    work.pop_back();
+    if (entry == classes_.end()) continue;
+    for (uint32_t base : entry->second.bases) {
+      if (aliased_.insert(base).second) work.push_back(base);
+    }
+  }
+  for (const auto& [key, entry] : classes_) {
+    const bool derived = std::any_of(aliased_.begin(), aliased_.end(), [&, &key = key](uint32_t base) { return base != key && Derives(key, base); });
+    if (derived) work.push_back(key);
+  }
+  aliased_.insert(work.begin(), work.end());
+}
+
+// A class whose objects can be followed from name to name: what is written into a member travels with the object.
+bool Program::IsValueClass(uint32_t key) const { return copied_.count(key) != 0 || aliased_.count(key) == 0; }
 
 void Program::AddTarget(uint32_t node, uint32_t call, uint32_t target, bool callable) {
   auto& targets = targets_[node][call];
@@ -214,7 +249,9 @@ void Program::ResolveIndirect() {
         if (call.callable != CallableRole::kNone) {
           handlers_.insert({function->second, call.callable, use.node, use.call});
         }
-        if (InvokesCallables(role, call.callable)) AddTarget(use.node, use.call, function->second, true);
+        // What is handed over inside a container or a structure is stored, not called.
+        const bool itself = use.argument < 64 && (call.runs >> use.argument & 1U) != 0;
+        if (itself && InvokesCallables(role, call.callable)) AddTarget(use.node, use.call, function->second, true);
       }
     }
     if (round == 0) {
@@ -319,7 +356,8 @@ std::vector<ChainStep> Program::Chain(const Reach& reach, uint32_t node) const {
 }
 
 void Program::FindRoots() {
-  std::map<uint32_t, std::vector<uint32_t>> methods_of;
+  // Members of marked classes and of workflow classes, by scope and class.
+  std::map<std::pair<std::string, uint32_t>, std::vector<uint32_t>> methods_of;
   std::map<uint32_t, std::string> scopes;
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     const Function& function = *nodes_[n].function;
@@ -337,21 +375,23 @@ void Program::FindRoots() {
     if ((marks & kMarkQuery) != 0) handlers_.insert({n, CallableRole::kQuery, kNone, kNone});
     if ((marks & kMarkSignal) != 0) handlers_.insert({n, CallableRole::kSignal, kNone, kNone});
     if ((marks & kMarkUpdate) != 0) handlers_.insert({n, CallableRole::kUpdate, kNone, kNone});
-    if (function.owner != 0 && (function.flags & kLambda) == 0 && IsWorkflowClass(Key(n, function.owner)) && scopes.count(n) == 0) {
-      methods_of[Key(n, function.owner)].push_back(n);
-    }
+    if (function.owner == 0 || (function.flags & kLambda) != 0 || scopes.count(n) != 0) continue;
+    const uint32_t owner = Key(n, function.owner);
+    if ((marks & kMarkWorkflowClass) != 0 || IsWorkflowClass(owner)) methods_of[{"S1", owner}].push_back(n);
+    else if ((marks & kMarkDeterministicClass) != 0) methods_of[{"S2", owner}].push_back(n);
   }
   for (const auto& handler : handlers_) {
     const bool role = handler.role == CallableRole::kQuery || handler.role == CallableRole::kSignal || handler.role == CallableRole::kUpdate;
     if (role && Enters(handler.node)) scopes.emplace(handler.node, "S1");
   }
-  // Of a workflow class every member is workflow code; only those that no other member reaches are roots of their own.
+  // Of such a class every member is checked; only those that no other root or member reaches are roots of their own.
   std::vector<bool> covered(nodes_.size(), false);
   const auto cover = [&](uint32_t root) {
     for (uint32_t node : ReachableFrom(root).order) covered[node] = true;
   };
   for (const auto& [node, scope] : scopes) cover(node);
-  for (const auto& [owner, methods] : methods_of) {
+  for (const auto& [scope_and_owner, methods] : methods_of) {
+    const std::string& scope = scope_and_owner.first;
     std::set<uint32_t> called;
     for (uint32_t method : methods) {
       const Reach reach = ReachableFrom(method);
@@ -361,13 +401,13 @@ void Program::FindRoots() {
     }
     for (uint32_t method : methods) {
       if (called.count(method) == 0 && !covered[method]) {
-        scopes[method] = "S1";
+        scopes[method] = scope;
         cover(method);
       }
     }
     for (uint32_t method : methods) {
       if (covered[method]) continue;
-      scopes[method] = "S1";
+      scopes[method] = scope;
       cover(method);
     }
   }

@@ -51,6 +51,7 @@ struct Finding {
   std::string root;      // name of the root
   std::string scope;     // S1, S2 or S3
   std::vector<ChainStep> chain;
+  ChainStep sink;            // where the value matters, in words; empty when the site itself does
   std::vector<TextEdit> edits;
   std::string fingerprint;   // survives moves, renames of files and reformatting; filled in by lint.cpp
   std::string source_line;   // the same: text of the line, for people

@@ -2,6 +2,7 @@
 // graph are numbered per function in blocks (parameters, result, out-parameters, call results, call arguments, ...).
 #pragma once
 
+#include <array>
 #include <limits>
 #include <map>
 #include <set>
@@ -82,6 +83,8 @@ class Program {
   uint32_t OwnerOf(uint32_t method) const;
   uint32_t MarksOf(uint32_t key) const;
   CallRole RoleOf(uint32_t node, const Call& call) const;
+  void CloseAliases();
+  bool IsValueClass(uint32_t key) const;
   void AddTarget(uint32_t node, uint32_t call, uint32_t target, bool callable);
   void ResolveDirect();
   void ResolveIndirect();
@@ -114,10 +117,11 @@ class Program {
   };
   struct FlowResult {
     uint32_t sinks = 0;
-    uint32_t inert = 0;
-    uint32_t escapes = 0;
-    bool names_command = false;
+    bool inert = false;
+    bool escapes = false;
   };
+  static constexpr uint32_t kReachInert = 1U << 16;
+  static constexpr uint32_t kReachEscape = 1U << 17;
   void BuildFlow();
   void ConnectCalls();
   uint32_t GlobalPlace(uint32_t text);
@@ -126,10 +130,14 @@ class Program {
   void Feed(uint32_t node, const LabelSet& labels, uint32_t to, EdgeKind kind = EdgeKind::kInside);
   std::vector<uint32_t> ReachFromFunction(uint32_t key);
   void Summaries();
-  FlowResult Follow(uint32_t start, bool order, std::vector<uint32_t>* visited);
+  void Reachable();
+  FlowResult Follow(uint32_t start, bool order);
+  std::vector<uint32_t> PathToSink(uint32_t start, bool order, uint32_t sinks);
+  ChainStep SinkOf(uint32_t node, uint32_t hazard, uint32_t sinks);
   const FlowResult& FlowOf(uint32_t node, uint32_t hazard);
   void Taint();
   bool InputsTainted(uint32_t node, const Hazard& hazard);
+  bool TaintedTextReachesName(uint32_t node, const LabelSet& inputs, const std::vector<uint32_t>& places, std::set<std::pair<uint32_t, uint32_t>>* seen);
 
   // program_rules.cpp
   struct Candidate {
@@ -146,6 +154,7 @@ class Program {
               const std::string& what, const std::vector<Edit>* edits = nullptr);
   void HazardsOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node);
   void CallsOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node);
+  bool RolledOverAround(uint32_t root, const Reach& reach, uint32_t node) const;
   void ShapesOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node);
   void ActivityOrder();
   void Handlers();
@@ -180,19 +189,31 @@ class Program {
   std::vector<std::vector<Edge>> edges_;
   std::vector<Use> uses_;
   std::vector<uint8_t> sink_bits_;      // per place
-  std::vector<uint8_t> place_flags_;    // 1 inert sink, 2 escape, 4 names a command
+  std::vector<uint8_t> place_flags_;    // 1 inert sink, 2 escape
   std::vector<uint32_t> owner_of_place_;
   std::vector<bool> holds_;  // places through which a function can travel
   std::set<uint32_t> holders_;
   std::unordered_map<uint32_t, uint32_t> field_owner_;
   std::set<uint32_t> copied_;
+  std::set<uint32_t> aliased_;
+  std::set<uint32_t> text_storage_;
+  std::vector<bool> text_places_;  // places that hold text
   std::unordered_map<uint32_t, uint32_t> global_places_;
   std::set<uint32_t> address_taken_;
   std::set<std::tuple<uint32_t, uint32_t, uint32_t>> connected_;
   std::map<std::pair<uint32_t, uint32_t>, FlowResult> flows_;
+  std::map<std::pair<uint32_t, uint32_t>, ChainStep> ends_;
   std::vector<bool> live_;     // function reachable from any root
   std::vector<bool> tainted_;  // places that a hazard's value or other non-input data reaches
   bool summarised_ = false;
+  struct Incoming {
+    uint32_t node, call;
+  };
+  std::vector<std::vector<Incoming>> callers_;  // per function
+  bool reached_ = false;
+  // By kind of search and place: bits reached going up, going down. Any value; values whose order is in doubt; text.
+  enum Search : uint8_t { kAnyValue, kOrderOnly, kTextOnly };
+  std::vector<std::array<uint32_t, 2>> reach_masks_[3];
 
   std::vector<Finding> findings_;
   std::set<std::tuple<uint32_t, std::string, Location>> reported_;  // root, id, site

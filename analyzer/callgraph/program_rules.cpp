@@ -83,24 +83,32 @@ void Program::HazardsOf(uint32_t root, const std::string& scope, const Reach& re
       if ((sinks & strong) == 0 && (sinks & (kSinkPayload | kSinkPersist)) != 0) verdict = Verdict::kPayloadOnly;
       switch (hazard.mode) {
         case HazardMode::kValue:
-          if (flow.sinks == 0 && flow.inert > 0 && flow.escapes == 0) continue;
+          if (flow.sinks == 0 && flow.inert && !flow.escapes) continue;
           break;
         case HazardMode::kTaint:
-          if (id == "determinism-string-built-command" || id == "determinism-engine-seed") {
+          if (id == "determinism-engine-seed") {
             if (!InputsTainted(node, hazard)) continue;
-            if (id == "determinism-engine-seed") break;
+            break;
+          }
+          if (id == "determinism-string-built-command") {
+            std::set<std::pair<uint32_t, uint32_t>> seen;
+            const bool query = (hazard.sinks & kSinkPayload) != 0 && (sinks & kSinkPayload) != 0 && InputsTainted(node, hazard);
+            if (!query && !TaintedTextReachesName(node, hazard.inputs, {blocks_[node].hazards + h}, &seen)) continue;
           }
           if ((sinks & ~static_cast<uint32_t>(kSinkActivityResult)) == 0) continue;
           break;
         case HazardMode::kOrder:
           severity = (sinks & ~static_cast<uint32_t>(kSinkActivityResult)) != 0 ? Severity::kError : Severity::kWarning;
           // Order that nothing keeps is provably inert.
-          if (severity == Severity::kWarning && !hazard.touched && flow.escapes == 0) continue;
+          if (severity == Severity::kWarning && !hazard.touched && !flow.escapes) continue;
           break;
         case HazardMode::kEffect: break;
       }
     }
+    const size_t before = findings_.size();
     Report(root, scope, reach, node, id, hazard.site, Text(Key(node, hazard.what)), severity, verdict, &hazard.edits);
+    if (findings_.size() == before || hazard.mode == HazardMode::kEffect) continue;
+    findings_.back().sink = SinkOf(node, h, hazard.sinks & 0xff & ~static_cast<uint32_t>(kSinkActivityResult));
   }
 }
 
@@ -129,6 +137,25 @@ void Program::CallsOf(uint32_t root, const std::string& scope, const Reach& reac
   }
 }
 
+// Whether the history is cut around a loop: by a loop further out, or, for a task that runs beside the main one, by the root.
+bool Program::RolledOverAround(uint32_t root, const Reach& reach, uint32_t node) const {
+  for (uint32_t current = node;;) {
+    const auto [parent, call] = reach.parent.at(current);
+    if (parent == kNone) return false;
+    const Function& f = *nodes_[parent].function;
+    for (const auto& loop : f.loops) {
+      if (std::find(loop.calls.begin(), loop.calls.end(), call) == loop.calls.end()) continue;
+      if (std::any_of(loop.calls.begin(), loop.calls.end(), [&](uint32_t c) { return CallRollsOver(parent, c); })) return true;
+    }
+    const Label result = MakeLabel(LabelKind::kResult, call);
+    const bool spawned = std::any_of(f.calls.begin(), f.calls.end(), [&](const Call& other) {
+      return other.spawns && std::any_of(other.args.begin(), other.args.end(), [&](const LabelSet& labels) { return labels.Has(result); });
+    });
+    if (spawned && may_rollover_[root]) return true;
+    current = parent;
+  }
+}
+
 void Program::ShapesOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node) {
   const Function& f = *nodes_[node].function;
   if ((f.flags & kSystemCode) != 0) return;
@@ -147,7 +174,7 @@ void Program::ShapesOf(uint32_t root, const std::string& scope, const Reach& rea
     if (!loop.unbounded) continue;
     const bool commands = std::any_of(loop.calls.begin(), loop.calls.end(), [&](uint32_t c) { return CallCommands(node, c); });
     const bool rollover = std::any_of(loop.calls.begin(), loop.calls.end(), [&](uint32_t c) { return CallRollsOver(node, c); });
-    if (commands && !rollover) Report(root, scope, reach, node, "determinism-unbounded-history", loop.site, "loop that issues commands");
+    if (commands && !rollover && !RolledOverAround(root, reach, node)) Report(root, scope, reach, node, "determinism-unbounded-history", loop.site, "loop that issues commands");
   }
 }
 
@@ -246,7 +273,7 @@ void Program::ActivityOrder() {
         if (!f.hazards[h].result_order) continue;
         const std::string& id = Text(Key(node, f.hazards[h].rule));
         Hazard as_order = f.hazards[h];
-        const FlowResult flow = Follow(blocks_[node].hazards + h, true, nullptr);
+        const FlowResult flow = Follow(blocks_[node].hazards + h, true);
         if ((flow.sinks & kSinkActivityResult) == 0) continue;
         Report(activity, "S3", reach, node, id, as_order.site, Text(Key(node, as_order.what)) + " returned unsorted", Severity::kError,
                Verdict::kPayloadOnly, &f.hazards[h].edits);

@@ -112,7 +112,11 @@ enum SinkBit : uint32_t {
   kSinkHash = 16,
   kSinkCompare = 32,
   kSinkActivityResult = 64,
+  kSinkName = 128,    // names a command: activity type, queue, change id
 };
+
+// The storage that stands for members of option structures which name a command.
+inline constexpr const char* kNameSink = "sink:name";
 
 enum class CallKind : uint8_t { kDirect, kVirtual, kIndirect };
 enum class CallRole : uint8_t {
@@ -134,15 +138,20 @@ struct Call {
   bool awaited = false;
   bool suspends = false;   // a wait of the workflow API
   bool rollover = false;   // asks for or performs continue-as-new
+  bool spawns = false;     // runs the tasks that it is given beside the caller
   bool holds_result = false;  // the result can hold a callable
   uint64_t holds = 0;         // bit i: args[i] can hold a callable
+  uint64_t texts = 0;         // bit i: args[i] is text
+  bool text_result = false;
+  uint64_t runs = 0;          // bit i: args[i] is itself something to call
   bool implicit = false;   // destructor, conversion: not written by the author
   uint32_t callee = 0;     // string: key of the function called
   uint32_t name = 0;       // string: its qualified name
   uint32_t receiver = 0;   // string: key of the static class of the object, for virtual calls
   uint32_t signature = 0;  // string: canonical type, for indirect calls
   uint32_t literal = 0;    // string: the name a command call was given, when literal
-  uint32_t name_args = 0;  // bit i: argument i decides which command
+  uint32_t name_args = 0;    // bit i: argument i names the command
+  uint32_t decide_args = 0;  // bit i: replay compares argument i, such as a duration
   LabelSet target;         // what is called, for indirect calls
   std::vector<LabelSet> args;        // [0] is the object
   std::vector<uint32_t> through;     // strings: functions of the program that library code calls back
@@ -209,6 +218,8 @@ struct Function {
   uint32_t params = 0;
   uint64_t holds = 0;         // bit 0: the object, bit i + 1: parameter i can hold a callable
   bool holds_result = false;
+  uint64_t texts = 0;         // the same for text
+  bool text_result = false;
   Site site;
   std::vector<Call> calls;
   std::vector<Hazard> hazards;
@@ -230,6 +241,9 @@ enum MarkBit : uint32_t {
   kMarkQuery = 16,
   kMarkSignal = 32,
   kMarkUpdate = 64,
+  // The mark stands on the class: its members are roots only where no other root reaches them.
+  kMarkWorkflowClass = 128,
+  kMarkDeterministicClass = 256,
 };
 struct Mark {
   uint32_t key = 0;
@@ -272,6 +286,10 @@ struct Dependency {
   std::string path;
   std::string stamp;  // digest of the content; for system headers size and modification time
   bool system = false;
+  template <class A>
+  friend void Fields(A& a, Dependency& v) {
+    All(a, v.path, v.stamp, v.system);  // binary.h
+  }
 };
 
 struct Unit {
@@ -288,6 +306,8 @@ struct Unit {
   std::vector<ChangeGate> gates;
   std::vector<std::pair<uint32_t, uint32_t>> fields;  // strings: field, its class
   std::vector<uint32_t> copied;   // strings: classes whose objects are copied or moved, that is values
+  std::vector<uint32_t> aliased;  // strings: classes whose objects are reached through several names
+  std::vector<uint32_t> texts;    // strings: fields and globals that hold text
   std::vector<uint32_t> holders;  // strings: fields and globals whose type can hold a callable
   std::vector<Dependency> dependencies;
 };

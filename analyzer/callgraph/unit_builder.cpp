@@ -215,8 +215,12 @@ uint32_t MarkOf(llvm::StringRef text) {
 
 void UnitBuilder::Marks(const NamedDecl* decl, const Decl* attributes_of) {
   for (const auto* attribute : attributes_of->specific_attrs<AnnotateAttr>()) {
-    const uint32_t bits = MarkOf(attribute->getAnnotation());
+    uint32_t bits = MarkOf(attribute->getAnnotation());
     if (bits == 0) continue;
+    if (isa<CXXRecordDecl>(attributes_of)) {
+      if (bits == kMarkWorkflow) bits = kMarkWorkflowClass;
+      if (bits == kMarkDeterministic) bits = kMarkDeterministicClass;
+    }
     Mark mark{.key = Str(Key(decl)), .bits = bits, .name = Str(Name(decl)), .site = SiteOf(decl->getLocation())};
     if (bits == kMarkTrusted && attribute->args_size() > 0) {
       const Expr* reason = *attribute->args_begin();
@@ -269,6 +273,10 @@ void UnitBuilder::Record(const CXXRecordDecl* record) {
       Record(parent);  // Bases in system headers are part of the hierarchy.
     }
   }
+  const bool shared = std::any_of(record->bases_begin(), record->bases_end(), [](const auto& base) {
+    return RecordName(base.getType()) == "std::enable_shared_from_this";
+  });
+  if (shared || record->isPolymorphic()) Aliased(record);
   unit_->classes.push_back(std::move(info));
   if (IsSystem(record)) return;
   Declarations(record);
@@ -438,16 +446,84 @@ bool UnitBuilder::MayHoldCallable(QualType type) {
   return holds;
 }
 
+bool UnitBuilder::IsText(QualType type) {
+  if (type.isNull()) return false;
+  type = type.getNonReferenceType().getCanonicalType();
+  if (const auto* array = context_.getAsArrayType(type)) return IsText(array->getElementType()) || array->getElementType()->isAnyCharacterType();
+  if (type->isPointerType()) return type->getPointeeType()->isAnyCharacterType() || IsText(type->getPointeeType());
+  const auto* special = dyn_cast_or_null<ClassTemplateSpecializationDecl>(type->getAsCXXRecordDecl());
+  if (special == nullptr) return false;
+  const auto [it, added] = text_records_.emplace(special, false);
+  if (!added) return it->second;
+  const std::string name = Name(special);
+  bool text = name == "std::basic_string" || name == "std::basic_string_view" || name == "std::basic_ostringstream" || name == "std::basic_stringstream";
+  for (const auto& argument : special->getTemplateArgs().asArray()) {
+    if (!text && argument.getKind() == TemplateArgument::Type) text = IsText(argument.getAsType());
+  }
+  text_records_[special] = text;
+  return text;
+}
+
+bool UnitBuilder::IsCallable(QualType type) {
+  if (type.isNull()) return false;
+  type = type.getNonReferenceType();
+  if (type->isFunctionType() || type->isFunctionPointerType() || type->isMemberFunctionPointerType()) return true;
+  const auto* record = type->getAsCXXRecordDecl();
+  if (record == nullptr || !record->hasDefinition()) return false;
+  record = record->getDefinition();
+  if (record->isLambda()) return true;
+  const auto [it, added] = callable_records_.emplace(record, false);
+  if (!added) return it->second;
+  const DeclarationName call = context_.DeclarationNames.getCXXOperatorName(OO_Call);
+  bool callable = !record->lookup(call).empty();
+  for (const auto& base : record->bases()) callable = callable || IsCallable(base.getType());
+  callable_records_[record] = callable;
+  return callable;
+}
+
 uint32_t UnitBuilder::Holder(llvm::StringRef key, QualType type) {
   const uint32_t id = Str(key);
   if (MayHoldCallable(type) && holders_.insert(id).second) unit_->holders.push_back(id);
+  if (IsText(type) && texts_.insert(id).second) unit_->texts.push_back(id);
   return id;
 }
 
 uint32_t UnitBuilder::Field(const FieldDecl* field) {
   const uint32_t id = Holder(Key(field), field->getType());
-  if (fields_.insert(id).second) unit_->fields.emplace_back(id, Str(Key(field->getParent())));
+  if (fields_.insert(id).second) {
+    unit_->fields.emplace_back(id, Str(Key(field->getParent())));
+    NoteAliases(field->getType());
+  }
   return id;
+}
+
+void UnitBuilder::Aliased(const CXXRecordDecl* record) {
+  if (record == nullptr || IsSystem(record)) return;
+  const uint32_t id = Str(Key(record));
+  if (aliased_.insert(id).second) unit_->aliased.push_back(id);
+}
+
+void UnitBuilder::NoteAliases(QualType type) {
+  if (type.isNull()) return;
+  type = context_.getBaseElementType(type.getCanonicalType());
+  if (type->isReferenceType() || type->isPointerType()) {
+    const QualType pointee = context_.getBaseElementType(type->getPointeeType());
+    if (pointee->isPointerType()) return NoteAliases(pointee);
+    return Aliased(pointee->getAsCXXRecordDecl());
+  }
+  const auto* special = dyn_cast_or_null<ClassTemplateSpecializationDecl>(type->getAsCXXRecordDecl());
+  if (special == nullptr || !IsSystem(special)) return;
+  const std::string name = Name(special);
+  const bool owner = name == "std::shared_ptr" || name == "std::weak_ptr" || name == "std::unique_ptr" || name == "std::reference_wrapper";
+  const auto visit = [&](const auto& self, const TemplateArgument& argument) -> void {
+    if (argument.getKind() == TemplateArgument::Pack) {
+      for (const auto& element : argument.pack_elements()) self(self, element);
+    } else if (argument.getKind() == TemplateArgument::Type) {
+      if (owner) Aliased(argument.getAsType()->getAsCXXRecordDecl());
+      NoteAliases(argument.getAsType());
+    }
+  };
+  for (const auto& argument : special->getTemplateArgs().asArray()) visit(visit, argument);
 }
 
 void UnitBuilder::Copied(const CXXRecordDecl* record) {

@@ -101,11 +101,19 @@ class UnitBuilder {
 
   // Whether a value of the type can carry something that can be called: functions flow only through such values.
   bool MayHoldCallable(clang::QualType type);
+  // Strings, characters in a row, and library containers of them.
+  bool IsText(clang::QualType type);
+  // Whether the value itself is something to call: a function, a lambda, a functor, a std::function.
+  bool IsCallable(clang::QualType type);
   // Interns the key of a field or variable and remembers whether it can hold a callable.
   uint32_t Holder(llvm::StringRef key, clang::QualType type);
   uint32_t Field(const clang::FieldDecl* field);
   // Notes that objects of the class are handed around by value.
   void Copied(const clang::CXXRecordDecl* record);
+  // Notes that objects of the class have several names: pointers that are stored, shared ownership, `this` handed out. What is
+  // written through one name may be read through another.
+  void Aliased(const clang::CXXRecordDecl* record);
+  void NoteAliases(clang::QualType type);
 
   bool Step() { return ++steps_ <= kMaxSteps; }
   bool exhausted() const { return steps_ > kMaxSteps; }
@@ -135,9 +143,13 @@ class UnitBuilder {
   std::unordered_set<const clang::Decl*> described_;
   std::unordered_map<const clang::FunctionDecl*, std::vector<TunnelEnd>> tunnels_;
   std::unordered_map<const clang::Decl*, bool> holding_records_;
+  std::unordered_map<const clang::Decl*, bool> callable_records_;
   std::set<uint32_t> holders_;
   std::set<uint32_t> fields_;
   std::set<uint32_t> copied_;
+  std::set<uint32_t> texts_;
+  std::unordered_map<const clang::Decl*, bool> text_records_;
+  std::set<uint32_t> aliased_;
   mutable std::unordered_map<unsigned, bool> system_files_;
   uint64_t steps_ = 0;
 };

@@ -105,6 +105,8 @@ Result<DirectoryConfig> ReadConfig(const std::string& file) {
         for (const auto& name : Strings(value)) config.models.push_back(absolute(name));
       } else if (key == "exclude") {
         config.exclude = Strings(value);
+      } else if (key == "ignore") {
+        config.ignore = Strings(value);
       } else if (key == "scope") {
         const auto scope = value.as<std::string>();
         if (scope != "off" && scope != "on") return Invalid(file, value.Mark(), "expected scope on or off, found " + scope);
@@ -162,6 +164,13 @@ std::vector<const DirectoryConfig*> ConfigTree::All() const {
     if (config != nullptr) all.push_back(config.get());
   }
   return all;
+}
+
+bool Ignored(const std::vector<const DirectoryConfig*>& configs, const std::string& file) {
+  return std::any_of(configs.begin(), configs.end(), [&](const DirectoryConfig* config) {
+    const std::string relative = fs::path(file).lexically_relative(config->directory).string();
+    return std::any_of(config->ignore.begin(), config->ignore.end(), [&](const auto& pattern) { return MatchesPattern(pattern, relative); });
+  });
 }
 
 std::optional<Severity> LevelFor(const std::vector<const DirectoryConfig*>& configs, const std::string& rule, const std::string& file,

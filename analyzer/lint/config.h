@@ -7,6 +7,7 @@
 //   deterministic: [name-or-pattern]       # the same for scope S2
 //   models:     [file.yaml]                # relative to this file
 //   exclude:    [pattern]                  # paths below this folder in which findings are not reported
+//   ignore:     [pattern]                  # sources below this folder that are no part of the program, such as tests
 //   scope:      off                        # scope S4: only suppression hygiene
 //   change_registry: file.yaml             # id: {min: 0, max: 1}
 //   command_baseline: file.json            # written by --write-command-baseline
@@ -32,6 +33,7 @@ struct DirectoryConfig {
   std::vector<std::string> deterministic;
   std::vector<std::string> models;  // absolute paths
   std::vector<std::string> exclude;
+  std::vector<std::string> ignore;
   bool off = false;
   std::optional<std::map<std::string, GateBounds>> change_registry;
   std::string command_baseline;  // absolute path
@@ -58,6 +60,9 @@ class ConfigTree {
   std::string extra_;
   std::map<std::string, std::unique_ptr<DirectoryConfig>> known_;  // nullptr: no file there
 };
+
+// Whether a source is left out of the analysis.
+bool Ignored(const std::vector<const DirectoryConfig*>& configs, const std::string& file);
 
 // The level of a rule for a file: nothing means off.
 std::optional<Severity> LevelFor(const std::vector<const DirectoryConfig*>& configs, const std::string& rule, const std::string& file,

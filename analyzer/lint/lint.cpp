@@ -8,6 +8,7 @@
 
 #include "analyzer/callgraph/cache.h"
 #include "analyzer/callgraph/frontend.h"
+#include "analyzer/lint/analysis.h"
 #include "analyzer/lint/config.h"
 #include "analyzer/lint/git.h"
 #include "analyzer/lint/suppress.h"
@@ -86,9 +87,17 @@ void Fingerprint(std::vector<Finding>* findings, SourceTexts* sources) {
   }
 }
 
-std::vector<Unit> AnalyzeAll(const std::vector<CompileCommand>& commands, const ModelSet& models, const LintOptions& options,
-                             size_t* from_cache) {
+// Parses what the cache does not have, links, and keeps the result for the next run over the same files.
+Analysis Analyze(const std::vector<CompileCommand>& commands, const ModelSet& models, const LintOptions& options, const LinkOptions& link,
+                 size_t* from_cache) {
   SummaryCache cache(options.cache_directory, models.digest());
+  const std::string key = AnalysisKey(commands, link);
+  if (const auto bytes = cache.LoadRun(key)) {
+    if (auto known = DecodeAnalysis(*bytes)) {
+      *from_cache = commands.size();
+      return std::move(*known);
+    }
+  }
   std::vector<Unit> units(commands.size());
   std::atomic<size_t> next{0};
   std::atomic<size_t> hits{0};
@@ -109,7 +118,35 @@ std::vector<Unit> AnalyzeAll(const std::vector<CompileCommand>& commands, const 
   work();
   for (auto& thread : threads) thread.join();
   *from_cache = hits;
-  return units;
+
+  Analysis analysis;
+  analysis.files = units.size();
+  std::set<std::string> notes, sources;
+  std::map<std::string, const Dependency*> read;
+  bool complete = true;
+  for (const auto& unit : units) {
+    notes.insert(unit.notes.begin(), unit.notes.end());
+    if (!unit.error.empty()) analysis.broken.emplace_back(unit.main_file, unit.error);
+    else ++analysis.compiled;
+    complete = complete && !unit.dependencies.empty();
+    if (unit.budget_exhausted) notes.insert(unit.main_file + ": too large to be analysed to the end");
+    auto& includes = analysis.includes.emplace_back(unit.main_file, std::vector<std::string>()).second;
+    for (const auto& dependency : unit.dependencies) {
+      read.emplace((dependency.system ? "s" : "u") + dependency.path, &dependency);
+      if (dependency.system) continue;
+      sources.insert(dependency.path);
+      includes.push_back(dependency.path);
+    }
+  }
+  analysis.notes.assign(notes.begin(), notes.end());
+  analysis.sources.assign(sources.begin(), sources.end());
+  analysis.linked = Link(units, link);
+  if (complete) {  // A file that could not even be opened has nothing to be checked by.
+    std::vector<Dependency> dependencies;
+    for (const auto& [name, dependency] : read) dependencies.push_back(*dependency);
+    cache.StoreRun(key, dependencies, EncodeAnalysis(analysis));
+  }
+  return analysis;
 }
 
 Finding SuppressionFinding(const std::string& file, const Suppression& one, const std::string& what) {
@@ -244,12 +281,12 @@ Result<ModelSet> LoadModels(const LintOptions& options, const std::vector<const 
 }
 
 // Keeps what the change can have caused: a finding whose chain touches a changed file, or a file that includes one.
-Status KeepAffected(const LintOptions& options, const std::vector<Unit>& units, LintResult* result) {
+Status KeepAffected(const LintOptions& options, const Analysis& analysis, LintResult* result) {
   LOCKSTEP_ASSIGN(std::set<std::string> affected, ChangedFiles(fs::current_path().string(), options.changed_since));
   const std::set<std::string> changed = affected;
-  for (const auto& unit : units) {
-    for (const auto& dependency : unit.dependencies) {
-      if (changed.count(dependency.path) != 0) affected.insert(unit.main_file);
+  for (const auto& [file, includes] : analysis.includes) {
+    for (const auto& include : includes) {
+      if (changed.count(include) != 0) affected.insert(file);
     }
   }
   std::vector<Finding> kept;
@@ -323,25 +360,15 @@ Result<LintResult> RunLint(const LintOptions& options) {
   std::sort(commands.begin(), commands.end(), [](const auto& a, const auto& b) { return a.file < b.file; });
   if (commands.empty()) return Fail("NOTHING_TO_ANALYSE", "expected at least one compile command, found none");
   ConfigTree configs(options.config);
-  for (const auto& command : commands) LOCKSTEP_TRY(configs.For(command.file));
-  LOCKSTEP_ASSIGN(const ModelSet models, LoadModels(options, configs.All()));
-  std::vector<Unit> units = AnalyzeAll(commands, models, options, &result.from_cache);
-  result.files = units.size();
-  std::set<std::string> notes;
-  size_t compiled = 0;
-  std::set<std::string> sources_seen;
-  for (const auto& unit : units) {
-    for (const auto& note : unit.notes) notes.insert(note);
-    if (!unit.error.empty()) result.broken.push_back({unit.main_file, unit.error});
-    else ++compiled;
-    if (unit.budget_exhausted) result.notes.push_back(unit.main_file + ": too large to be analysed to the end");
-    for (const auto& dependency : unit.dependencies) {
-      if (!dependency.system) sources_seen.insert(dependency.path);
-    }
+  std::vector<CompileCommand> program;
+  for (auto& command : commands) {
+    LOCKSTEP_ASSIGN(const auto applying, configs.For(command.file));
+    const bool named = std::find(paths.begin(), paths.end(), command.file) != paths.end();
+    if (named || !Ignored(applying, command.file)) program.push_back(std::move(command));
   }
-  if (compiled == 0) return Fail("NOTHING_COMPILES", result.broken.front().message);
-  result.notes.insert(result.notes.end(), notes.begin(), notes.end());
-
+  commands = std::move(program);
+  if (commands.empty()) return Fail("NOTHING_TO_ANALYSE", "expected at least one file that is not ignored, found none");
+  LOCKSTEP_ASSIGN(const ModelSet models, LoadModels(options, configs.All()));
   LinkOptions link;
   link.roots = options.roots;
   link.deterministic_roots = options.deterministic;
@@ -359,20 +386,24 @@ Result<LintResult> RunLint(const LintOptions& options) {
   if (!command_baseline.empty() && fs::exists(command_baseline, ignored)) {
     LOCKSTEP_ASSIGN(link.command_baseline, ReadCommandBaseline(command_baseline));
   }
-  LinkResult linked = Link(units, link);
-  result.findings = std::move(linked.findings);
-  result.trusted = std::move(linked.trusted);
-  result.roots = std::move(linked.roots);
-  result.skeletons = std::move(linked.skeletons);
+  Analysis analysis = Analyze(commands, models, options, link, &result.from_cache);
+  for (const auto& [file, message] : analysis.broken) result.broken.push_back({file, message});
+  if (analysis.compiled == 0) return Fail("NOTHING_COMPILES", result.broken.front().message);
+  result.files = analysis.files;
+  result.notes = std::move(analysis.notes);
+  result.findings = std::move(analysis.linked.findings);
+  result.trusted = std::move(analysis.linked.trusted);
+  result.roots = std::move(analysis.linked.roots);
+  result.skeletons = std::move(analysis.linked.skeletons);
   SourceTexts sources;
-  LOCKSTEP_TRY(Suppress(sources_seen, options, &configs, &sources, &result));
+  LOCKSTEP_TRY(Suppress({analysis.sources.begin(), analysis.sources.end()}, options, &configs, &sources, &result));
   LOCKSTEP_TRY(ApplyLevels(options, paths, &configs, &result));
   std::sort(result.findings.begin(), result.findings.end(), [](const Finding& a, const Finding& b) {
     return std::tie(a.at, a.rule->id, a.root, a.what) < std::tie(b.at, b.rule->id, b.root, b.what);
   });
   Fingerprint(&result.findings, &sources);
   if (!options.baseline.empty()) LOCKSTEP_TRY(Baseline(options, &result));
-  if (!options.changed_since.empty()) LOCKSTEP_TRY(KeepAffected(options, units, &result));
+  if (!options.changed_since.empty()) LOCKSTEP_TRY(KeepAffected(options, analysis, &result));
   return result;
 }
 

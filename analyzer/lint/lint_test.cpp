@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -120,6 +121,44 @@ TEST_F(LintTest, Cache_SecondRunReadsIt_AndAChangedHeaderInvalidatesIt) {
   const LintResult changed = Run(options);
   EXPECT_EQ(changed.from_cache, 0U);
   EXPECT_TRUE(changed.findings.empty());
+}
+
+TEST_F(LintTest, Cache_UnchangedProgram_IsOneEntry) {
+  Shop();
+  LintOptions options = Options();
+  options.cache_directory = In("cache");
+  const std::string first = Rendered(Run(options));
+  // Without the summaries only the entry of the whole run is left.
+  for (const auto& entry : fs::directory_iterator(In("cache"))) {
+    if (entry.path().filename() != "runs") fs::remove_all(entry.path());
+  }
+  const LintResult second = Run(options);
+  EXPECT_EQ(second.from_cache, second.files);
+  EXPECT_EQ(Rendered(second), first);
+  // Other roots are another question.
+  options.roots = {"seconds"};
+  EXPECT_EQ(Run(options).from_cache, 0U);
+}
+
+TEST_F(LintTest, IgnoredSources_AreNoPartOfTheProgram) {
+  Shop();
+  Write("run_test.cpp", "this does not compile\n");
+  Commands({"run.cpp", "run_test.cpp"});
+  EXPECT_EQ(Run(Options()).broken.size(), 1U);
+  Write(".lockstep.yaml", "ignore: [\"*_test.cpp\"]\n");
+  const LintResult result = Run(Options());
+  EXPECT_TRUE(result.broken.empty());
+  EXPECT_EQ(result.files, 1U);
+  EXPECT_EQ(result.findings.size(), 1U);
+}
+
+TEST_F(LintTest, Finding_SaysWhereItsValueEndsUp) {
+  Shop();
+  const LintResult result = Run(Options());
+  ASSERT_EQ(result.findings.size(), 1U);
+  EXPECT_EQ(result.findings[0].sink.function, "an argument of pay");
+  EXPECT_EQ(result.findings[0].sink.at.line, 5U);
+  EXPECT_THAT(Rendered(result), HasSubstr("an argument of pay"));
 }
 
 TEST_F(LintTest, Cache_DamagedEntry_IsAMiss) {
@@ -289,6 +328,11 @@ TEST_P(FixTest, FixCompiles_AndTheFindingIsGone) {
   EXPECT_TRUE(Registry::Get().Find(GetParam().rule)->fix) << "rules.json does not say that the rule has a fix";
 }
 
+TEST(Fixes, ThirtyRulesHaveOne) {
+  const auto& rules = Registry::Get().rules();
+  EXPECT_GE(std::count_if(rules.begin(), rules.end(), [](const Rule& rule) { return rule.fix; }), 30);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Rules, FixTest,
     testing::Values(
@@ -328,6 +372,27 @@ INSTANTIATE_TEST_SUITE_P(
         FixCase{"determinism-version-gate", "LOCKSTEP_WORKFLOW void run() { if (wf::get_version(\"a\", 1, 0) >= 1) pay(1); }"},
         FixCase{"determinism-side-effect-capture",
                 "LOCKSTEP_WORKFLOW int run(int n) { return wf::side_effect(\"n\", [&] { return n + 1; }); }"},
+        FixCase{"determinism-blocking-sleep",
+                "LOCKSTEP_WORKFLOW wf::Task<void> run() { std::this_thread::sleep_for(std::chrono::seconds(2)); co_return; }", "#include <thread>"},
+        FixCase{"determinism-std-distribution",
+                "LOCKSTEP_WORKFLOW void run(std::vector<int> v) { std::mt19937 bits(7); std::shuffle(v.begin(), v.end(), bits); pay(v.front()); }",
+                "#include <algorithm>\n#include <random>"},
+        FixCase{"determinism-function-static",
+                "LOCKSTEP_WORKFLOW void run() { static const std::vector<int> steps = {1, 2}; pay(steps.front()); }"},
+        FixCase{"determinism-blocking-sync",
+                "struct Desk { std::mutex lock; int64_t open = 0; };\nLOCKSTEP_WORKFLOW void run() { Desk desk; std::lock_guard<std::mutex> guard(desk.lock); "
+                "pay(desk.open); }",
+                "#include <mutex>"},
+        FixCase{"determinism-padding-compare",
+                "struct Row { char kind = 0; int32_t cents = 0; bool operator==(const Row&) const = default; };\n"
+                "LOCKSTEP_WORKFLOW void run(Row a, Row b) { if (std::memcmp(&a, &b, sizeof a) == 0) pay(1); }",
+                "#include <cstring>"},
+        FixCase{"determinism-time-zone", "LOCKSTEP_WORKFLOW void run(time_t at) { pay(std::localtime(&at)->tm_hour); }", "#include <ctime>"},
+        FixCase{"determinism-entropy-source", "LOCKSTEP_WORKFLOW void run() { pay(std::random_device{}()); }", "#include <random>"},
+        FixCase{"determinism-locale", "LOCKSTEP_WORKFLOW void run() { std::setlocale(LC_ALL, \"C\"); pay(1); }", "#include <clocale>"},
+        FixCase{"determinism-fp-environment", "LOCKSTEP_WORKFLOW void run() { std::fesetround(FE_UPWARD); pay(1); }", "#include <cfenv>"},
+        FixCase{"determinism-atomic", "LOCKSTEP_WORKFLOW void run(int n) { volatile int last = n; pay(last); }"},
+        FixCase{"determinism-libm-variance", "LOCKSTEP_WORKFLOW void run(double x) { if (std::pow(x, 2) > 4) pay(1); }", "#include <cmath>"},
         FixCase{"determinism-suppression", "LOCKSTEP_WORKFLOW void run() { pay(1); }  // NOLINT(determinism-locale)"}),
     [](const auto& info) {
       std::string name = info.param.rule;

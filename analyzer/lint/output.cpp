@@ -72,6 +72,9 @@ std::string RenderText(const LintResult& result, const OutputOptions& options) {
                finding.chain[k + 1].function + " here\n";
       }
     }
+    if (!finding.sink.function.empty()) {
+      out += At(finding.sink.at, options) + ": " + c.cyan + "note: " + c.off + "its value ends up in " + finding.sink.function + "\n";
+    }
     if (!finding.edits.empty()) out += "      " + std::string(c.cyan) + "note: " + c.off + "--fix can change this\n";
     i = end;
   }
@@ -116,6 +119,11 @@ Json RenderJson(const LintResult& result, const OutputOptions& options) {
     entry.Set("root", finding.root);
     entry.Set("scope", finding.scope);
     entry.Set("chain", std::move(chain));
+    if (!finding.sink.function.empty()) {
+      Json sink = place(finding.sink.at);
+      sink.Set("what", finding.sink.function);
+      entry.Set("sink", std::move(sink));
+    }
     entry.Set("fingerprint", finding.fingerprint);
     if (!finding.edits.empty()) entry.Set("fixes", std::move(fixes));
     return entry;
@@ -238,6 +246,9 @@ Json RenderSarif(const LintResult& result, const OutputOptions& options) {
       }
       entry.Set("fixes", Json(Json::Array{Json::MakeObject({{"description", Json::MakeObject({{"text", "Use " + finding.rule->replacement}})},
                                                             {"artifactChanges", std::move(changes)}})}));
+    }
+    if (!finding.sink.function.empty()) {
+      entry.Set("relatedLocations", Json(Json::Array{SarifPlace(finding.sink.at, options, "the value ends up in " + finding.sink.function)}));
     }
     if (suppressed) entry.Set("suppressions", Json(Json::Array{Json::MakeObject({{"kind", "inSource"}})}));
     results.Push(std::move(entry));

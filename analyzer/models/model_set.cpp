@@ -87,7 +87,8 @@ class NameTable {
 
 constexpr std::pair<std::string_view, Trait> kTraits[] = {
     {"order_free", Trait::kOrderFree}, {"sorts", Trait::kSorts},   {"suspends", Trait::kSuspends},
-    {"rollover", Trait::kRollover},    {"hashes", Trait::kHashes}, {"compares", Trait::kCompares}};
+    {"rollover", Trait::kRollover},    {"hashes", Trait::kHashes}, {"compares", Trait::kCompares},
+    {"name_fields", Trait::kNameField}, {"spawns", Trait::kSpawns}};
 constexpr std::pair<std::string_view, Trait> kTypes[] = {{"unordered", Trait::kUnordered},
                                                          {"ordered", Trait::kOrdered},
                                                          {"task", Trait::kTask},
@@ -206,6 +207,8 @@ Status ModelSet::State::Command(const YAML::Node& node) {
   Model model;
   model.kind = ModelKind::kCommand;
   for (const auto& argument : node["name_args"]) model.name_args |= 1U << argument.as<unsigned>();
+  for (const auto& argument : node["decide_args"]) model.decide_args |= 1U << argument.as<unsigned>();
+  model.needs_argument = node["needs_argument"].as<int>(-1);
   for (const auto& name : NamesOf(node)) {
     functions.Add(name, model, generation);
     if (node["suspends"].as<bool>(false)) traits[Trait::kSuspends].Add(name, true, generation);

@@ -3,11 +3,11 @@
 //
 // File format (every list is optional):
 //   library: name
-//   safe | cut | inert | order_free | sorts | suspends | rollover | hashes | compares: [pattern...]
+//   safe | cut | inert | order_free | sorts | suspends | rollover | spawns | hashes | compares | name_fields: [pattern...]
 //   hazards:   [{rule, carry: effect|value|out|taint, names: [...], types: [...], if_literal: {argument, matches},
 //                if_float: bool, through_library: bool, sinks: [...]}]
 //   variables: [{rule, carry, names}]
-//   commands:  [{names, name_args: [i...], suspends: bool}]
+//   commands:  [{names, name_args: [i...], decide_args: [i...], suspends: bool, needs_argument: i}]
 //   callables: [{kind: query|signal|update|predicate|side_effect, names}]
 //   types:     {unordered: [...], ordered: [...], atomic...: [...]}
 // A pattern is a qualified name without template arguments and inline namespaces; `*` matches any characters. An exact name
@@ -41,11 +41,13 @@ struct Model {
   std::string literal_pattern;  // anchored `*` pattern
   uint32_t sinks = 0xff;
   uint32_t name_args = 0;
+  uint32_t decide_args = 0;
+  int needs_argument = -1;  // a command only when this argument is given
 };
 
 // Facts that go with any model: they are looked up separately because a safe function can also sort, suspend or wait.
 enum class Trait : uint8_t { kOrderFree, kSorts, kSuspends, kRollover, kHashes, kCompares, kUnordered, kOrdered, kQuery, kSignal,
-                             kUpdate, kPredicate, kSideEffect, kTask, kAwaitable };
+                             kUpdate, kPredicate, kSideEffect, kTask, kAwaitable, kNameField, kSpawns };
 
 class ModelSet {
  public:

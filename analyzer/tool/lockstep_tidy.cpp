@@ -46,6 +46,7 @@ struct Arguments {
   bool fix = false;
   bool fix_dry_run = false;
   bool no_cache = false;
+  bool strict = false;
   std::string colour = "auto";
 };
 
@@ -154,7 +155,7 @@ int Run(Arguments& arguments) {
   else if (arguments.format == "github") text = RenderGithub(*result, options);
   else text = RenderText(*result, options);
   if (const int code = Emit(text, arguments.out); code != kClean) return code;
-  return result->blocking() ? kBlocked : kClean;
+  return result->blocking() || (arguments.strict && !result->findings.empty()) ? kBlocked : kClean;
 }
 
 }  // namespace
@@ -181,6 +182,7 @@ int main(int argc, char** argv) {
   app.add_option("--command-baseline", lint.command_baseline, "Stored command skeletons (determinism-ungated-command-change)");
   app.add_option("--write-command-baseline", arguments.write_command_baseline, "Store the command skeletons of this run");
   app.add_option("--changed-since", lint.changed_since, "Report only what the changes since this git revision can have caused");
+  app.add_flag("--warnings-as-errors", arguments.strict, "Exit with 1 on any finding, warnings included");
   app.add_flag("--fix", arguments.fix, "Apply the fixes that go with findings");
   app.add_flag("--fix-dry-run", arguments.fix_dry_run, "Print the fixes as a diff instead");
   app.add_option("--cache-dir", lint.cache_directory, "Summary cache (default: BUILD/.lockstep-tidy)");

@@ -5,11 +5,13 @@
 
 #include "engine-core/base/check.h"
 #include "engine-core/base/json.h"
+#include "engine-core/base/marks.h"
 
 namespace lockstep {
 namespace {
 
 // Number::toString of ECMAScript from the shortest digits that read back to the same double.
+LOCKSTEP_TRUSTED("the shortest digits of a double are a function of its bits")
 void AppendNumber(double value, std::string* out) {
   LOCKSTEP_CHECK(std::isfinite(value), "JSON has no NaN and no infinity");
   if (value == 0) {

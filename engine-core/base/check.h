@@ -5,9 +5,11 @@
 #include <source_location>
 #include <string>
 
+#include "engine-core/base/marks.h"
+
 namespace lockstep {
 
-[[noreturn]] void CheckFailed(const char* expression, const std::string& message,
+[[noreturn]] LOCKSTEP_TRUSTED("stops the process: what it prints reaches no history") void CheckFailed(const char* expression, const std::string& message,
                               std::source_location where = std::source_location::current());
 
 }  // namespace lockstep

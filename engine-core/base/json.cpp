@@ -31,6 +31,7 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
     // As the reader does with longer ones: the canonical form writes doubles of this size without a fraction.
     return Double(static_cast<double>(value));
   }
+  LOCKSTEP_TRUSTED("only asks whether a parsed number is finite and in range: no arithmetic, no rounding")
   bool Double(double value) {
     if (!std::isfinite(value)) return Refuse("a finite number");
     if (limits_.safe_integers_only && std::abs(value) > static_cast<double>(kMaxSafeInteger)) {

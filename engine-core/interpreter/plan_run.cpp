@@ -79,18 +79,21 @@ PlanRun::PlanRun(RunInput input) : input_(std::move(input)) {
   continued_as_new_count_ = cursor.continued_as_new_count;
 }
 
+LOCKSTEP_TRUSTED("the text is stored and shown; nothing decides by it")
+static Error UnexpectedError(const std::exception& error) { return Error("INTERNAL_ERROR", error.what()); }
+
 wf::Task<wf::WorkflowResult> PlanRun::Run() {
   RegisterHandlers();
   wf::spawn(wf::detached(emitter_->Run()));
   bool cancelled = false;
-  std::optional<std::string> unexpected;
+  std::optional<Error> unexpected;
   try {
     co_await Begin();
     if (!failure_) co_await Walk();
   } catch (const wf::Cancelled&) {
     cancelled = true;  // the one place where it is caught (section 7.2)
   } catch (const std::exception& error) {
-    unexpected = error.what();
+    unexpected = UnexpectedError(error);
   }
   if (emitter_->refused()) co_return wf::failed(*emitter_->refused());
   if (rotate_now_ && !cancelled && !unexpected) {
@@ -98,7 +101,7 @@ wf::Task<wf::WorkflowResult> PlanRun::Run() {
     next.cursor = MakeCursor();
     co_return wf::continue_as_new(workflow::JsonPayloads(ToJson(next)));
   }
-  if (unexpected) failure_ = Error("INTERNAL_ERROR", *unexpected);
+  if (unexpected) failure_ = *unexpected;
   cancelling_ = cancelled;
   co_await wf::detached(cancelled ? FinishCancelled() : failure_ ? FinishFailed() : FinishCompleted());
   if (emitter_->refused()) co_return wf::failed(*emitter_->refused());
@@ -701,10 +704,14 @@ wf::Task<void> PlanRun::FinishCompleted() {
   co_await wf::wait_until([this] { return emitter_->idle() || emitter_->refused(); });
 }
 
-wf::Task<void> PlanRun::FinishFailed() {
-  co_await DrainInFlight();
+wf::Task<void> PlanRun::SnapshotOfUnfinished() {
   // Runs recorded before this change end without a snapshot when they fail (interpreter-changes.json).
   if (wf::get_version("snapshot-on-every-end", wf::kDefaultVersion, 1) == 1) co_await Snapshot();
+}
+
+wf::Task<void> PlanRun::FinishFailed() {
+  co_await DrainInFlight();
+  co_await SnapshotOfUnfinished();
   EmitRunFailed();
   SetStatus(RunStatus::kFailed);
   co_await wf::wait_until([this] { return emitter_->idle() || emitter_->refused(); });
@@ -725,7 +732,7 @@ wf::Task<void> PlanRun::FinishCancelled() {
   cancelling_ = true;
   co_await DrainInFlight();
   // In-flight steps were recorded while the run was still RUNNING or PAUSED; only now does it end.
-  if (wf::get_version("snapshot-on-every-end", wf::kDefaultVersion, 1) == 1) co_await Snapshot();
+  co_await SnapshotOfUnfinished();
   const bool by_signal = !cancel_signal_id_.empty();
   if (cancel_reason_.empty()) {
     cancel_reason_ = "Cancelled by system";

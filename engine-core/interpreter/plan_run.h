@@ -113,6 +113,7 @@ class LOCKSTEP_WORKFLOW PlanRun : public std::enable_shared_from_this<PlanRun> {
   void FailRun(Error error);
   wf::Task<void> DrainInFlight();
   wf::Task<void> FinishCompleted();
+  wf::Task<void> SnapshotOfUnfinished();
   wf::Task<void> FinishFailed();
   wf::Task<void> FinishCancelled();
   wf::Task<void> Snapshot();

@@ -1,7 +1,6 @@
 // Two passes over the steps: one that finds everything wrong with them, and one that reads them, when nothing is.
 #include "engine-core/plan/build_plan.h"
 
-#include <cmath>
 #include <map>
 
 #include "engine-core/plan/issues.h"
@@ -51,10 +50,10 @@ class StepChecker {
     const StepKind* kind = FindKind(KindOf(step), allow_test_kinds_);
     if (kind == nullptr)
       return Add(base + "/kind", "kind_unknown", "expected a registered kind, found \"" + KindOf(step) + "\"");
-    static const Json kNone = Json::MakeObject();
+    const Json none = Json::MakeObject();
     const Json* params = step.Find("params");
     const auto found =
-        CheckParams(*kind, params == nullptr ? kNone : *params, base + "/params", References::kUnresolved);
+        CheckParams(*kind, params == nullptr ? none : *params, base + "/params", References::kUnresolved);
     issues_.insert(issues_.end(), found.begin(), found.end());
     CheckPlugin(step, base);
     CheckReferences(step, i, base);
@@ -156,7 +155,7 @@ RetryPolicy ReadRetry(const Json& step, const Json* defaults) {
   if (const Json* v = find("initialIntervalMs")) out.initial_interval_ms = v->AsInt();
   if (const Json* v = find("maxIntervalMs")) out.max_interval_ms = v->AsInt();
   if (const Json* v = find("backoffCoefficient"))
-    out.backoff_hundredths = static_cast<int32_t>(std::lround(v->AsDouble() * 100));
+    out.backoff_hundredths = BackoffHundredths(v->AsDouble()).value_or(out.backoff_hundredths);
   if (const Json* v = find("maxAttempts")) out.max_attempts = static_cast<int32_t>(v->AsInt());
   if (const Json* v = find("nonRetryableCodes")) {
     out.non_retryable_codes.clear();

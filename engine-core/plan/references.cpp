@@ -156,6 +156,7 @@ Result<Json> ResolveString(std::string_view text, const ReferenceContext& contex
 }
 
 // Exact order of an integer and a double, which a conversion to double would blur above 2^53.
+LOCKSTEP_TRUSTED("exact comparisons of IEEE values: nothing is rounded")
 std::partial_ordering Compare(int64_t whole, double real) {
   if (real >= 9223372036854775808.0) return std::partial_ordering::less;
   if (real < -9223372036854775808.0) return std::partial_ordering::greater;
@@ -164,6 +165,7 @@ std::partial_ordering Compare(int64_t whole, double real) {
   return floor < real ? std::partial_ordering::less : std::partial_ordering::equivalent;
 }
 
+LOCKSTEP_TRUSTED("exact comparisons of IEEE values: nothing is rounded")
 std::partial_ordering CompareNumbers(const Json& a, const Json& b) {
   if (a.is_int() && b.is_int()) return a.AsInt() <=> b.AsInt();
   if (a.is_int()) return Compare(a.AsInt(), b.AsDouble());

@@ -2,9 +2,17 @@
 // the maximum as soon as it gets there, so the whole part stays below 3.6e6 and the fraction below 10^36: both fit.
 #include "engine-core/plan/retry.h"
 
+#include <cmath>
+
 #include "engine-core/base/check.h"
 
 namespace lockstep::plan {
+
+std::optional<int32_t> BackoffHundredths(double coefficient) {
+  const double hundredths = std::round(coefficient * 100);
+  if (!(std::abs(hundredths) <= INT32_MAX) || hundredths / 100 != coefficient) return std::nullopt;
+  return static_cast<int32_t>(hundredths);
+}
 
 int64_t DelayBeforeAttempt(const RetryPolicy& policy, int32_t attempt) {
   LOCKSTEP_CHECK(attempt >= 2 && attempt <= kMaxEngineAttempts, std::to_string(attempt));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,14 @@ struct RetryPolicy {
   int32_t backoff_hundredths = 200;
   int32_t max_attempts = 3;
   std::vector<std::string> non_retryable_codes = {"PERMANENT_STEP_ERROR"};
+  LOCKSTEP_TRUSTED("one IEEE division of whole numbers: the same on every machine")
   double BackoffCoefficient() const { return backoff_hundredths / 100.0; }
   friend bool operator==(const RetryPolicy&, const RetryPolicy&) = default;
 };
+
+// A coefficient as a plan writes it, in hundredths; nothing when it has more than two decimals.
+LOCKSTEP_TRUSTED("one IEEE multiplication and exact comparisons: the same on every machine")
+std::optional<int32_t> BackoffHundredths(double coefficient);
 
 // min(initial * coefficient^(attempt-2), max), floored to whole milliseconds; no jitter. `attempt` from 2 to 20.
 LOCKSTEP_DETERMINISTIC int64_t DelayBeforeAttempt(const RetryPolicy& policy, int32_t attempt);

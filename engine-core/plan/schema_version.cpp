@@ -163,31 +163,27 @@ struct DefaultedMember {
   Json value;
 };
 
-const std::vector<DefaultedMember>& MetadataDefaults() {
-  static const std::vector<DefaultedMember> members = {
+std::vector<DefaultedMember> MetadataDefaults() {
+  return {
       {"onStepFailure", "fail_run"}, {"maxParallelism", kDefaultMaxParallelism},
       {"holdTimeoutMs", nullptr},    {"runTimeoutMs", nullptr},
       {"requiresApproval", false},   {"labels", Json::MakeObject()}};
-  return members;
 }
-const std::vector<DefaultedMember>& StepDefaults() {
-  static const std::vector<DefaultedMember> members = {
+std::vector<DefaultedMember> StepDefaults() {
+  return {
       {"params", Json::MakeObject()}, {"target", Json::MakeObject()}, {"secretRefs", Json::MakeArray()},
       {"runIf", Json::MakeArray()},   {"logicalRetries", 0},          {"taskQueue", nullptr}};
-  return members;
 }
-const std::vector<DefaultedMember>& RetryDefaults() {
-  static const std::vector<DefaultedMember> members = {
+std::vector<DefaultedMember> RetryDefaults() {
+  return {
       {"initialIntervalMs", 1'000},
       {"maxIntervalMs", 60'000},
       {"maxAttempts", 3},
       {"nonRetryableCodes", Json(Json::Array{Json("PERMANENT_STEP_ERROR")})}};
-  return members;
 }
-const std::vector<DefaultedMember>& TimeoutDefaults() {
-  static const std::vector<DefaultedMember> members = {
+std::vector<DefaultedMember> TimeoutDefaults() {
+  return {
       {"attemptMs", kDefaultAttemptMs}, {"totalMs", 5'403'000}, {"heartbeatMs", nullptr}, {"queueMs", nullptr}};
-  return members;
 }
 
 void DropDefaults(Json* object, const std::vector<DefaultedMember>& members, const std::string& base,
@@ -207,7 +203,7 @@ void DropDefaults(Json* object, const std::vector<DefaultedMember>& members, con
 void DropPolicies(Json* holder, const std::string& base, Refusals* refusals) {
   if (Json* retry = holder->Find("retryPolicy"); retry != nullptr) {
     DropDefaults(retry, RetryDefaults(), base + "/retryPolicy", refusals);
-    if (const Json* backoff = retry->Find("backoffCoefficient"); backoff != nullptr && backoff->AsDouble() != 2) {
+    if (const Json* backoff = retry->Find("backoffCoefficient"); backoff != nullptr && BackoffHundredths(backoff->AsDouble()) != 200) {
       refusals->Add(base + "/retryPolicy/backoffCoefficient", "v1.0 has no member \"backoffCoefficient\"");
     }
     holder->AsObject().erase("retryPolicy");

@@ -367,8 +367,8 @@ Result<StepTable> ReadHead(const Json& json, size_t* step_count) {
 }
 
 Status ReadSteps(const Json::Array& steps, size_t step_count, StepTable* table) {
-  static const Json kNothing = Json::MakeObject();
-  Reader in(kNothing, "$");
+  const Json nothing = Json::MakeObject();
+  Reader in(nothing, "$");
   const Shared shared = SharedOf(*table);
   for (const Json& step : steps) {
     if (table->steps.size() >= step_count)

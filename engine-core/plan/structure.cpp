@@ -2,7 +2,6 @@
 #include "engine-core/plan/structure.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string>
 
@@ -92,8 +91,7 @@ class Rules {
           "expected at least initialIntervalMs (" + std::to_string(initial) + "), found " + std::to_string(maximum));
     }
     if (const Json* backoff = own->Find("backoffCoefficient"); backoff != nullptr) {
-      const double coefficient = backoff->AsDouble();
-      if (std::round(coefficient * 100) / 100 != coefficient) {
+      if (!BackoffHundredths(backoff->AsDouble())) {
         Add(path + ".retryPolicy.backoffCoefficient", "multipleOf",
             "expected at most two decimals, found " + CanonicalJson(*backoff));
       }

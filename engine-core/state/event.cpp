@@ -82,6 +82,17 @@ Status CheckEnvelope(const EventWrite& event) {
   return {};
 }
 
+// Canonical JSON writes a whole double below 10^21 without a fraction.
+LOCKSTEP_TRUSTED("exact comparisons of IEEE values: nothing is rounded")
+bool IsWrittenAsInteger(double number) { return std::abs(number) < 1e21 && std::trunc(number) == number; }
+
+// The integer that a double is, when it is one within +/-(2^53-1).
+LOCKSTEP_TRUSTED("exact comparisons of IEEE values: nothing is rounded")
+std::optional<int64_t> SafeInteger(double number) {
+  if (std::trunc(number) != number || std::abs(number) > static_cast<double>(kMaxSafeInteger)) return std::nullopt;
+  return static_cast<int64_t>(number);
+}
+
 // What canonical JSON cannot carry must not enter the log: a value that comes back different would break every hash.
 Status CheckCarriable(const Json& value, const std::string& path, size_t depth) {
   if (depth > kMaxDepth) return Refuse(path, "at most 60 levels of nesting", "more");
@@ -94,10 +105,8 @@ Status CheckCarriable(const Json& value, const std::string& path, size_t depth) 
       return {};
     }
     case Json::Kind::kDouble: {
-      const double number = value.AsDouble();
-      if (!std::isfinite(number)) return Refuse(path, "a finite number", "infinity or NaN");
-      const bool written_as_integer = std::abs(number) < 1e21 && std::trunc(number) == number;
-      if (written_as_integer && std::abs(number) > static_cast<double>(kMaxSafeInteger)) {
+      if (!std::isfinite(value.AsDouble())) return Refuse(path, "a finite number", "infinity or NaN");
+      if (IsWrittenAsInteger(value.AsDouble()) && !SafeInteger(value.AsDouble())) {
         return Refuse(path, "an integer within +/-(2^53-1)", "a larger one");
       }
       return {};
@@ -286,10 +295,7 @@ Status CheckKey(const EventWrite& event) {
 
 void NormalizeNumbers(Json* value) {
   if (value->is_double()) {
-    const double number = value->AsDouble();
-    if (std::trunc(number) == number && std::abs(number) <= static_cast<double>(kMaxSafeInteger)) {
-      *value = Json(static_cast<int64_t>(number));
-    }
+    if (const auto whole = SafeInteger(value->AsDouble())) *value = Json(*whole);
   } else if (value->is_array()) {
     for (Json& element : value->AsArray()) NormalizeNumbers(&element);
   } else if (value->is_object()) {
