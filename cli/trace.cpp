@@ -25,6 +25,7 @@ struct Options {
   std::string findings;
   std::string build;
   bool no_experiments = false;
+  bool no_changes = false;
   std::string html;
   int64_t execution = 0;
   int64_t deadlock_ms = 2'000;
@@ -43,6 +44,17 @@ Result<std::vector<replay::Finding>> RunAnalyzer(const std::string& build, const
   return replay::ParseFindings(tidy.output);
 }
 
+// A record that is kept with the code was in step with it when it was committed: what changed since then is to be
+// weighed. Empty when git does not know the path.
+std::string LastCommitOf(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  if (path == "-" || !std::filesystem::exists(absolute, error)) return {};
+  const auto git = replay::RunProgram({"git", "log", "-1", "--format=%H", "--", absolute.string()},
+                                      {.directory = absolute.parent_path().string(), .timeout_ms = 30'000});
+  return git && git->exit_code == 0 ? git->output.substr(0, git->output.find('\n')) : std::string();
+}
+
 // What is known of the source beside the history.
 Status ReadSources(const Options& options, replay::TraceOptions* trace) {
   if (options.sources.empty()) {
@@ -50,9 +62,18 @@ Status ReadSources(const Options& options, replay::TraceOptions* trace) {
   } else {
     for (const std::string& source : options.sources) trace->sources.emplace_back(source);
   }
-  if (!options.changed_since.empty()) {
-    LOCKSTEP_ASSIGN(trace->changes, replay::ChangesSince(trace->sources.front().string(), options.changed_since));
-    trace->changes_known = true;
+  const bool asked = !options.changed_since.empty();
+  const std::string since = asked                                         ? options.changed_since
+                            : options.no_changes || !options.diff.empty() ? std::string()
+                                                                          : LastCommitOf(options.path);
+  if (!since.empty()) {
+    auto changes = replay::ChangesSince(trace->sources.front().string(), since);
+    if (!changes && asked) return Fail(changes.error());
+    if (changes) {
+      trace->changes = std::move(*changes);
+      trace->changes_known = true;
+      trace->changed_since = asked ? since : since.substr(0, 12) + ", the last commit of the record";
+    }
   }
   if (!options.diff.empty()) {
     LOCKSTEP_ASSIGN(const std::string text, ReadFile(options.diff));
@@ -176,7 +197,9 @@ void AddTrace(CLI::App* app, Run* run) {
       "--source", options->sources,
       "Source tree of this build (default: the git tree around the working directory); may be repeated");
   command->add_option("--changed-since", options->changed_since,
-                      "A revision that was in step: what changed since then is weighed, and gated in the patch");
+                      "A revision that was in step: what changed since then is weighed, and gated in the patch "
+                      "(default: the last commit of the record)");
+  command->add_flag("--no-changes", options->no_changes, "Do not look at what changed since the record was committed");
   command->add_option("--diff", options->diff, "The same, from a unified diff");
   command->add_option("--findings", options->findings, "JSON of lockstep-tidy for this tree");
   command->add_option("-p,--build", options->build,

@@ -88,7 +88,7 @@ def examine(defect, tree, work, records):
     )
     (folder / "change.diff").write_text(diff, encoding="utf-8")
     lines = changed_lines(original, mutated)
-    code, alone = trace(program, records / defect.record, overlay)
+    code, alone = trace(program, records / defect.record, overlay, "--no-changes")
     _, known = trace(program, records / defect.record, overlay, "--diff", str(folder / "change.diff"))
     caught = code == 1 and alone.get("verdict") == "DIVERGED"
     result = {

@@ -1,6 +1,7 @@
 """`lockstep trace`: the first difference, its cause, its repair, and what of it is written where."""
 
 import json
+import subprocess
 import unittest
 
 from debug_harness import HISTORIES, SOURCE, TESTDATA, CliTest, lockstep
@@ -74,6 +75,28 @@ class Trace(CliTest):
         self.assertEqual(result.json["causes"][0]["source"]["line"], line)
         patch = result.json["repair"]["patch"]
         self.assertIn('+  options.task_queue = wf::get_version("dispatch-task-queue", wf::kDefaultVersion, 1) == wf::kDefaultVersion ? "another" : announced.queue;', patch)
+
+    def test_last_commit_of_the_record_is_what_changes_are_counted_from(self):
+        path, _ = self.changed("diamond", self.other_queue)
+        source = self.folder / "engine-core" / "interpreter" / "plan_run.cpp"
+        source.parent.mkdir(parents=True)
+        text = (SOURCE / "engine-core/interpreter/plan_run.cpp").read_text(encoding="utf-8")
+        new = "  options.task_queue = announced.queue;"
+        source.write_text(text.replace(new, '  options.task_queue = "another";'), encoding="utf-8")
+
+        def git(*words):
+            subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *words], cwd=self.folder, check=True, capture_output=True)
+
+        git("init", "--quiet")
+        git("add", ".")
+        git("commit", "--quiet", "-m", "in step")
+        source.write_text(text, encoding="utf-8")
+        result = lockstep("trace", path, "--format", "json", cwd=self.folder)
+        self.assert_code(result, 1)
+        self.assertIn("the last commit of the record", result.json["changedSince"])
+        self.assertEqual(result.json["causes"][0]["source"]["line"], text[: text.index(new)].count("\n") + 1)
+        self.assertIn('"another" : announced.queue;', result.json["repair"]["patch"])
+        self.assertNotIn("changedSince", lockstep("trace", path, "--format", "json", "--no-changes", cwd=self.folder).json)
 
     def test_record_against_a_bare_history_gives_events(self):
         record = HISTORIES / "chain"

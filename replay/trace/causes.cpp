@@ -135,6 +135,8 @@ constexpr std::pair<std::string_view, std::string_view> kFieldWords[] = {
     {"reasonCode", "reason_code"},
 };
 
+constexpr size_t kFewChanges = 20;
+
 bool Is(const Divergence& divergence, std::initializer_list<DivergenceKind> kinds) {
   return std::find(kinds.begin(), kinds.end(), divergence.kind) != kinds.end();
 }
@@ -318,6 +320,8 @@ class Ranker {
       }
       if (hunk.new_lines.empty() && line > 1) --line;
       const int distance = DistanceTo(hunk.file, line);
+      // Of a whole release's changes only those on the way to the command say anything.
+      if (distance == 9 && facts_.changes.size() > kFewChanges) continue;
       double score = distance < 9 ? 0.97 - 0.04 * distance : 0.6;
       for (const SourceLine& start : starts_) {
         const int64_t apart = static_cast<int64_t>(start.line) - static_cast<int64_t>(hunk.new_start);
@@ -398,6 +402,12 @@ class Ranker {
           "the value is the time of this machine, not of the recorded run: " + facts_.first.actual.substr(0, 80),
           Best(), BestChange());
     }
+    // Another value each time, but the same where fresh memory holds a pattern: it was read from there.
+    if (varies_ && !near_now && facts_.memory != nullptr && facts_.memory_again != nullptr &&
+        ActualOf(*facts_.memory) == ActualOf(*facts_.memory_again)) {
+      Add("undefined-behavior", 0.95,
+          "another value each time, and always the same with fresh memory filled with a pattern", Best(), BestChange());
+    }
     // What varies by itself says nothing about what makes it vary.
     if (varies_) return;
     if (differs(facts_.environment))
@@ -444,11 +454,22 @@ class Ranker {
     }
     if (facts_.plan_differs)
       Add("plan-or-input-change", 0.96, "the plan or input at hand is not the one the history names", first.where);
-    if (LooksLikeUuid(first.actual) && LooksLikeUuid(first.expected)) {
+    if (GeneratedIdDiffers()) {
       Add("random", varies_ ? 0.9 : 0.4, "a generated id differs", Best(), BestChange());
     }
     if (AttributeOf(first.field) == "result" || first.field.starts_with("details"))
       Add("external-result", 0.25, "a recorded result differs from what the code makes of it", Best(), BestChange());
+  }
+
+  // Of the very values that differ; a whole input holds ids that do not.
+  bool GeneratedIdDiffers() const {
+    if (facts_.fields.empty()) {
+      return facts_.first.actual.size() < 80 && LooksLikeUuid(facts_.first.actual) &&
+             LooksLikeUuid(facts_.first.expected);
+    }
+    return std::any_of(facts_.fields.begin(), facts_.fields.end(), [](const JsonDifference& field) {
+      return LooksLikeUuid(field.actual) && LooksLikeUuid(field.expected);
+    });
   }
 
   // The code does the same each time, and not what it did.
@@ -471,6 +492,7 @@ class Ranker {
     std::set<std::string> seen;
     for (size_t i = 0; i < facts_.changes.size(); ++i) {
       const Hunk& hunk = facts_.changes[i];
+      if (facts_.changes.size() > kFewChanges && DistanceTo(hunk.file, hunk.new_start) == 9) continue;
       for (size_t j = 0; j < hunk.new_lines.size(); ++j) {
         const uint32_t line = hunk.new_start + static_cast<uint32_t>(j);
         NoteHazard(hunk.file, line, hunk.new_lines[j], 0.95, "a changed line uses ", static_cast<int>(i), &seen);

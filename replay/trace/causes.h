@@ -38,9 +38,10 @@ struct CauseFacts {
   const ProbeResult* again = nullptr;  // the same prefix under other conditions; nullptr: not tried
   const ProbeResult* environment = nullptr;
   const ProbeResult* memory = nullptr;
-  bool plan_differs = false;  // the record's plan or input is not the history's
-  int64_t now_ms = 0;         // for telling the clock of this machine from recorded times
-  int64_t workflow_ms = 0;    // time of the workflow task
+  const ProbeResult* memory_again = nullptr;  // tried only where the value is another each time
+  bool plan_differs = false;                  // the record's plan or input is not the history's
+  int64_t now_ms = 0;                         // for telling the clock of this machine from recorded times
+  int64_t workflow_ms = 0;                    // time of the workflow task
   std::vector<Hunk> changes;
   bool changes_known = false;
   std::vector<Finding> findings;

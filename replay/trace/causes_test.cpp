@@ -108,6 +108,17 @@ TEST_F(CausesTest, DisturbedMemory_OtherValue_IsUndefinedBehaviour) {
   EXPECT_EQ(Rank()[0].cause, "undefined-behavior");
 }
 
+TEST_F(CausesTest, AnotherValueEachTime_ButNotWithAPatternInMemory_IsUndefinedBehaviour) {
+  const ProbeResult again = Other("17"), memory = Other("190"), memory_again = Other("190");
+  facts_.again = &again;
+  facts_.memory = &memory;
+  facts_.memory_again = &memory_again;
+  EXPECT_EQ(Rank()[0].cause, "undefined-behavior");
+  const ProbeResult different = Other("18");
+  facts_.memory_again = &different;
+  EXPECT_EQ(Rank()[0].cause, "random");
+}
+
 TEST_F(CausesTest, Crash_IsUndefinedBehaviour_AtTheLastKnownLine) {
   bad_.signal = 11;
   bad_.where = {"w.cpp", 2, "Walk"};

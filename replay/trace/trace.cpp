@@ -8,6 +8,7 @@
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/sha256.h"
 #include "engine-core/state/event.h"
+#include "engine-core/workflow/match.h"
 #include "engine-core/workflow/payload.h"
 #include "engine-core/workflow/registry.h"
 #include "replay/history/timeline.h"
@@ -230,6 +231,12 @@ class Tracer {
       LOCKSTEP_ASSIGN(*result, RunProbe(input_, report_.plan, options));
       report_.experiments.push_back(NoteOf(options, **result));
     }
+    // What is another value each time may still come from memory that nobody wrote.
+    if (again_->actual_digest != bad_.actual_digest) {
+      const ProbeOptions options = OptionsFor(report_.first_bad, Condition::kMemory);
+      LOCKSTEP_ASSIGN(memory_again_, RunProbe(input_, report_.plan, options));
+      report_.experiments.push_back(NoteOf(options, *memory_again_));
+    }
     return {};
   }
 
@@ -249,10 +256,13 @@ class Tracer {
     facts.again = again_ ? &*again_ : nullptr;
     facts.environment = environment_ ? &*environment_ : nullptr;
     facts.memory = memory_ ? &*memory_ : nullptr;
+    facts.memory_again = memory_again_ ? &*memory_again_ : nullptr;
     facts.now_ms = options_.now_ms;
     facts.workflow_ms = WorkflowTime();
     facts.changes = options_.changes;
     facts.changes_known = options_.changes_known;
+    report_.changed_since = options_.changed_since;
+    report_.changes = options_.changes.size();
     facts.findings = options_.findings;
     if (input_.record && !input_.record->plan.empty()) {
       const std::string recorded = input_.record->manifest.GetString("planSha256");
@@ -293,7 +303,7 @@ class Tracer {
   SourceTree tree_;
   TraceReport report_;
   ProbeResult bad_;
-  std::optional<ProbeResult> again_, environment_, memory_;
+  std::optional<ProbeResult> again_, environment_, memory_, memory_again_;
 };
 
 // --- two recorded runs
@@ -392,6 +402,11 @@ TraceReport CompareRuns(const ReplayInput& input, const ReplayInput& against) {
     divergence.step_id = name;
     divergence.run_seq = at < right.places.size() && input.record ? right.places[at] : 0;
     divergence.event_id = at < right.places.size() && !input.record ? right.places[at] : 0;
+    // Where a step begins in the history is known by its name.
+    for (const auto& event : first.history->events()) {
+      if (divergence.event_id == 0 && at == 0 && !name.empty() && workflow::StepIdOf(event) == name)
+        divergence.event_id = event.event_id();
+    }
     if (!report.fields.empty()) divergence.field = report.fields.front().pointer;
     divergence.expected = report.fields.empty() ? std::string() : report.fields.front().expected;
     divergence.actual = report.fields.empty() ? std::string() : report.fields.front().actual;

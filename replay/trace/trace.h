@@ -31,6 +31,7 @@ struct TraceOptions {
   std::vector<std::filesystem::path> sources;
   std::vector<Hunk> changes;
   bool changes_known = false;
+  std::string changed_since;  // of which revision `changes` are, for people
   std::vector<Finding> findings;
   bool experiments = true;  // replay again under other conditions
   int64_t deadlock_ms = 2'000;
@@ -69,6 +70,8 @@ struct TraceReport {
   std::vector<Cause> causes;
   GatePatch gate;
   std::vector<std::string> reproduce;
+  std::string changed_since;  // what the changes that were weighed are relative to; empty: none were
+  size_t changes = 0;
   std::string expected_digest;  // running, up to and with the first difference
   std::string actual_digest;
   Json inputs;                   // digests of what went in

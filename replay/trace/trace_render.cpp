@@ -137,8 +137,28 @@ std::vector<std::pair<int, int>> Align(const std::vector<std::string>& left, con
   return pairs;
 }
 
+// Without what only one side can have: the line, the id of the event, and attributes that the server filled in.
+std::pair<Json, Json> ForPeople(const TraceReport& report) {
+  Json expected = report.expected, actual = report.actual;
+  for (Json* side : {&expected, &actual}) {
+    if (!side->is_object() || side->Find("attributes") == nullptr) continue;
+    side->AsObject().erase("source");
+    side->AsObject().erase("eventId");
+  }
+  Json* recorded = expected.Find("attributes");
+  const Json* issued = actual.Find("attributes");
+  if (recorded == nullptr || issued == nullptr || report.first.kind != workflow::DivergenceKind::kFieldChanged)
+    return {expected, actual};
+  std::erase_if(recorded->AsObject(), [&](const auto& member) {
+    const auto differs = [&](const JsonDifference& field) { return field.pointer.starts_with("/" + member.first); };
+    return issued->Find(member.first) == nullptr && std::none_of(report.fields.begin(), report.fields.end(), differs);
+  });
+  return {expected, actual};
+}
+
 std::string SideBySideText(const TraceReport& report, const Text& text) {
-  std::vector<std::string> left = PrettyLines(report.expected), right = PrettyLines(report.actual);
+  const auto [expected, actual] = ForPeople(report);
+  std::vector<std::string> left = PrettyLines(expected), right = PrettyLines(actual);
   left.resize(std::min<size_t>(left.size(), 400));
   right.resize(std::min<size_t>(right.size(), 400));
   const auto pairs = Align(left, right);
@@ -178,6 +198,10 @@ std::string Snippet(const SourceLine& where, SourceTree* sources) {
 
 std::string CausesText(const TraceReport& report, SourceTree* sources, const Text& text) {
   std::string out = "\n" + text.Bold("causes, most likely first") + "\n";
+  if (!report.changed_since.empty()) {
+    out += "  (weighed: " + std::to_string(report.changes) + " changes since " + PrintableUtf8(report.changed_since) +
+           ")\n";
+  }
   for (size_t i = 0; i < report.causes.size() && i < 5; ++i) {
     const Cause& cause = report.causes[i];
     char confidence[16];
@@ -308,6 +332,7 @@ Json ToJson(const TraceReport& report) {
       .Set("causes", CausesJson(report.causes))
       .Set("experiments", ProbesJson(report.experiments));
   json.Set("awaits", std::move(awaits)).Set("reproduce", std::move(reproduce));
+  if (!report.changed_since.empty()) json.Set("changedSince", PrintableUtf8(report.changed_since));
   if (!report.gate.change_id.empty()) {
     json.Set("repair", Json::MakeObject({{"changeId", report.gate.change_id},
                                          {"patch", report.gate.patch.empty() ? Json() : Json(report.gate.patch)},

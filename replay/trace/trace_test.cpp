@@ -283,7 +283,7 @@ TEST_F(TraceCode, ClockInACommand_DiffersEachTime) {
   const TraceReport report = Of(ReadsTheClock);
   ASSERT_EQ(report.verdict, TraceVerdict::kDiverged);
   EXPECT_THAT(report.causes[0].cause, ::testing::AnyOf("random", "time"));
-  EXPECT_EQ(report.experiments.size(), 3u);
+  EXPECT_GE(report.experiments.size(), 3u);
 }
 
 TEST_F(TraceCode, EnvironmentInACommand_IsToldFromTheClock) {
