@@ -1,10 +1,13 @@
 // `lockstep replay`: replays histories and record directories against this build.
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "cli/command.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/registry.h"
+#include "replay/perturb/perturb.h"
 #include "replay/record/record.h"
 #include "replay/session/batch.h"
 
@@ -19,6 +22,8 @@ struct Options {
   bool compare_snapshots = true;
   bool strict = false;
   bool update = false;
+  std::string perturb;
+  bool fingerprint = false;
   Output output;
 };
 
@@ -33,6 +38,29 @@ Status UpdateRecord(const replay::ReplayReport& report) {
     }
   }
   return replay::WriteRecord(record, report.path, true);
+}
+
+// This program again for the variants that need a process of their own; the library lies beside the programs.
+int RunPerturbed(const Options& options, const std::vector<std::string>& inputs, const replay::BatchOptions& batch, Progress* progress) {
+  replay::PerturbOptions perturb;
+  auto names = replay::ParsePerturbations(options.perturb);
+  if (!names) return Report(names.error());
+  if (std::find(inputs.begin(), inputs.end(), "-") != inputs.end()) return Report(Error("USAGE", "--perturb reads its histories several times: expected paths, found -"));
+  perturb.names = std::move(*names);
+  perturb.inputs = inputs;
+  perturb.batch = batch;
+  perturb.child = {OwnProgram(), "replay", "--fingerprint", "--deadlock-ms", "0", "--jobs", std::to_string(std::max(1U, options.jobs))};
+  perturb.preload = std::filesystem::path(OwnProgram()).parent_path().parent_path() / "lib" / "liblockstep_perturb.so";
+  std::error_code error;
+  if (!std::filesystem::exists(perturb.preload, error)) return Report(Error("PERTURB_CHILD_FAILED", perturb.preload.string() + ": expected the library of perturbations, found nothing"));
+  perturb.progress = [&](const std::string& line) { progress->Show("perturbing: " + line); };
+  const auto result = replay::Perturb(perturb);
+  progress->Show("");
+  if (!result) return Report(result.error());
+  const int plain = replay::ExitCode(result->plain, options.strict);
+  return options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(*result, options.strict))
+                                                    : replay::RenderText(*result, options.strict, options.output.color()),
+                              plain != kExitOk ? plain : result->identical() ? kExitOk : kExitDiverged);
 }
 
 int RunReplay(const Options& options) {
@@ -51,6 +79,11 @@ int RunReplay(const Options& options) {
   batch.progress = [&](size_t done, size_t total, const replay::ReplayReport&) {
     progress.Show("replayed " + std::to_string(done) + " of " + std::to_string(total));
   };
+  if (!options.perturb.empty()) return RunPerturbed(options, *inputs, batch, &progress);
+  if (options.fingerprint) {
+    batch.keep_commands = true;
+    return options.output.Write(CanonicalJson(replay::Fingerprints(replay::RunBatch(*inputs, batch))) + "\n", kExitOk);
+  }
   const replay::BatchResult result = replay::RunBatch(*inputs, batch);
   progress.Show("");
   if (options.update) {
@@ -81,10 +114,14 @@ void AddReplay(CLI::App* app, Run* run) {
   command->add_flag("--strict", options->strict, "Drift of retry and time-out numbers counts as divergence");
   command->add_flag("--update", options->update, "Take over source lines of this build into records that it reproduces");
   command->add_option("--deadlock-ms", options->deadlock_ms, "Report code that runs longer without yielding (0: never)")->capture_default_str();
+  command->add_option("--perturb", options->perturb, "Replay also under conditions that must not matter: all, or some of workers,eviction,allocator,hash,\n"
+                                                     "timezone,locale,environment,host,clock (docs/perturb.md)");
+  command->add_flag("--fingerprint", options->fingerprint, "Print everything that must not change, for --perturb")->group("");
   options->output.AddOptions(command);
   command->footer("Histories are JSON (both enum spellings) or protobuf binary, plain, gzip or zstd.\n"
                   "Examples:\n"
                   "  lockstep replay fixtures/histories\n"
+                  "  lockstep replay fixtures/histories --perturb all\n"
                   "  temporal workflow show -w ID --output json | lockstep replay -\n"
                   "  lockstep replay record/ --strict --format json --out result.json");
   command->callback([options, run] { *run = [options] { return RunReplay(*options); }; });
