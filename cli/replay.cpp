@@ -1,11 +1,14 @@
 // `lockstep replay`: replays histories and record directories against this build.
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "cli/command.h"
 #include "cli/shadow.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/registry.h"
+#include "replay/perturb/perturb.h"
 #include "replay/record/record.h"
 #include "replay/session/batch.h"
 #include "reports/gather/prove.h"
@@ -24,6 +27,8 @@ struct Options {
   ShadowCommand shadow;
   bool prove = false;
   std::vector<std::string> libraries;
+  std::string perturb;
+  bool fingerprint = false;
   Output output;
 };
 
@@ -38,6 +43,30 @@ Status UpdateRecord(const replay::ReplayReport& report) {
     }
   }
   return replay::WriteRecord(record, report.path, true);
+}
+
+// This program again for the variants that need a process of their own; the library lies beside the programs.
+int RunPerturbed(const Options& options, const std::vector<std::string>& inputs, const replay::BatchOptions& batch, Progress* progress) {
+  replay::PerturbOptions perturb;
+  auto names = replay::ParsePerturbations(options.perturb);
+  if (!names) return Report(names.error());
+  if (std::find(inputs.begin(), inputs.end(), "-") != inputs.end()) return Report(Error("USAGE", "--perturb reads its histories several times: expected paths, found -"));
+  perturb.names = std::move(*names);
+  perturb.inputs = inputs;
+  perturb.batch = batch;
+  perturb.child = {OwnProgram(), "replay", "--fingerprint", "--deadlock-ms", "0", "--jobs", std::to_string(std::max(1U, options.jobs))};
+  for (const std::string& library : options.libraries) perturb.child.insert(perturb.child.end(), {"--workflows", std::filesystem::absolute(library).string()});
+  perturb.preload = std::filesystem::path(OwnProgram()).parent_path().parent_path() / "lib" / "liblockstep_perturb.so";
+  std::error_code error;
+  if (!std::filesystem::exists(perturb.preload, error)) return Report(Error("PERTURB_CHILD_FAILED", perturb.preload.string() + ": expected the library of perturbations, found nothing"));
+  perturb.progress = [&](const std::string& line) { progress->Show("perturbing: " + line); };
+  const auto result = replay::Perturb(perturb);
+  progress->Show("");
+  if (!result) return Report(result.error());
+  const int plain = replay::ExitCode(result->plain, options.strict);
+  return options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(*result, options.strict))
+                                                    : replay::RenderText(*result, options.strict, options.output.color()),
+                              plain != kExitOk ? plain : result->identical() ? kExitOk : kExitDiverged);
 }
 
 int RunReplay(const Options& options) {
@@ -66,6 +95,11 @@ int RunReplay(const Options& options) {
     const auto proof = reports::ProveReplay(*inputs, registry, options.jobs);
     if (!proof) return Report(proof.error());
     return options.output.Write(options.output.json() ? PrettyJson(reports::ToJson(*proof)) : reports::RenderText(*proof), proof->holds() ? kExitOk : kExitDiverged);
+  }
+  if (!options.perturb.empty()) return RunPerturbed(options, *inputs, batch, &progress);
+  if (options.fingerprint) {
+    batch.keep_commands = true;
+    return options.output.Write(CanonicalJson(replay::Fingerprints(replay::RunBatch(*inputs, batch))) + "\n", kExitOk);
   }
   const replay::BatchResult result = replay::RunBatch(*inputs, batch);
   progress.Show("");
@@ -100,10 +134,14 @@ void AddReplay(CLI::App* app, Run* run) {
   command->add_option("--deadlock-ms", options->deadlock_ms, "Report code that runs longer without yielding (0: never)")->capture_default_str();
   options->shadow.AddOptions(command);
   AddWorkflowsOption(command, &options->libraries);
+  command->add_option("--perturb", options->perturb, "Replay also under conditions that must not matter: all, or some of workers,eviction,allocator,hash,\n"
+                                                     "timezone,locale,environment,host,clock (docs/perturb.md)");
+  command->add_flag("--fingerprint", options->fingerprint, "Print everything that must not change, for --perturb")->group("");
   options->output.AddOptions(command);
   command->footer("Histories are JSON (both enum spellings) or protobuf binary, plain, gzip or zstd.\n"
                   "Examples:\n"
                   "  lockstep replay fixtures/histories\n"
+                  "  lockstep replay fixtures/histories --perturb all\n"
                   "  temporal workflow show -w ID --output json | lockstep replay -\n"
                   "  lockstep replay histories/ --workflows build/liborders.so\n"
                   "  lockstep replay --from-server \"WorkflowType='runPlanWorkflow'\" --limit 500 --save corpus --state shadow.json\n"

@@ -1,4 +1,5 @@
-// `lockstep run`: runs a plan in this process, without a server; `status`, `events` and `signal` look at such runs and steer them.
+// `lockstep run`: runs a plan in this process, without a server; `status`, `events` and `signal` look at such runs and
+// steer them.
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -40,14 +41,17 @@ Result<Json> LoadInput(const std::string& given) {
   }
   auto json = ParseJson(text);
   if (!json) return Fail("INVALID_INPUT", "--input: " + json.error().message);
-  if (!json->is_object()) return Fail("INVALID_INPUT", "--input: expected an object of parameters, found " + std::string(json->KindName()));
+  if (!json->is_object())
+    return Fail("INVALID_INPUT", "--input: expected an object of parameters, found " + std::string(json->KindName()));
   return json;
 }
 
-Result<std::vector<state::EventRecord>> EventsAfter(state::IRunStateStore& store, const service::RunScope& scope, const std::string& run_id, int64_t after) {
+Result<std::vector<state::EventRecord>> EventsAfter(state::IRunStateStore& store, const service::RunScope& scope,
+                                                    const std::string& run_id, int64_t after) {
   std::vector<state::EventRecord> events;
   while (true) {
-    LOCKSTEP_ASSIGN(auto page, store.FetchEvents(state::TenantScope(scope.tenant_id), run_id, events.empty() ? after : events.back().run_seq, kPage));
+    LOCKSTEP_ASSIGN(auto page, store.FetchEvents(state::TenantScope(scope.tenant_id), run_id,
+                                                 events.empty() ? after : events.back().run_seq, kPage));
     const bool last = static_cast<int64_t>(page.size()) < kPage;
     std::move(page.begin(), page.end(), std::back_inserter(events));
     if (last) return events;
@@ -56,8 +60,11 @@ Result<std::vector<state::EventRecord>> EventsAfter(state::IRunStateStore& store
 
 std::string EventLine(const state::EventRecord& event) {
   std::string line = event.event_type;
-  if (!event.step_id.empty()) line += " " + event.step_id + (event.logical_attempt_id > 1 ? " (attempt " + std::to_string(event.logical_attempt_id) + ")" : "");
-  if (const Json* error = event.payload.Find("error")) line += ": " + error->GetString("code") + " " + error->GetString("message");
+  if (!event.step_id.empty())
+    line += " " + event.step_id +
+            (event.logical_attempt_id > 1 ? " (attempt " + std::to_string(event.logical_attempt_id) + ")" : "");
+  if (const Json* error = event.payload.Find("error"))
+    line += ": " + error->GetString("code") + " " + error->GetString("message");
   if (const std::string reason = event.payload.GetString("reasonCode"); !reason.empty()) line += ": " + reason;
   return line;
 }
@@ -87,7 +94,8 @@ class Watcher {
     ++counts_[{event.event_type, ""}];
     if (!event.step_id.empty()) ++counts_[{event.event_type, event.step_id}];
     if (event.event_type == "StepStarted") running_.insert(event.step_id);
-    if (event.event_type == "StepCompleted" || event.event_type == "StepFailed" || event.event_type == "StepSkipped") running_.erase(event.step_id);
+    if (event.event_type == "StepCompleted" || event.event_type == "StepFailed" || event.event_type == "StepSkipped")
+      running_.erase(event.step_id);
     const bool failed = event.event_type == "StepFailed" || event.event_type == "RunFailed";
     if (!quiet_ && (failed || !progress_.terminal())) progress_.Say(EventLine(event));
   }
@@ -121,8 +129,10 @@ class Watcher {
 Json StatusJson(const std::string& run_id, const state::Snapshot& snapshot) {
   Json steps = Json::MakeObject();
   for (const auto& [id, step] : snapshot.steps) {
-    Json entry = Json::MakeObject({{"status", std::string(state::Name(step.status()))}, {"attempt", step.logical_attempt_id()}});
-    if (!step.attempts.empty() && !step.attempts.back().error_code.empty()) entry.Set("errorCode", step.attempts.back().error_code);
+    Json entry =
+        Json::MakeObject({{"status", std::string(state::Name(step.status()))}, {"attempt", step.logical_attempt_id()}});
+    if (!step.attempts.empty() && !step.attempts.back().error_code.empty())
+      entry.Set("errorCode", step.attempts.back().error_code);
     steps.Set(id, std::move(entry));
   }
   return Json::MakeObject({{"runId", run_id},
@@ -138,17 +148,20 @@ Json StatusJson(const std::string& run_id, const state::Snapshot& snapshot) {
 std::string StatusText(const Json& status) {
   std::map<std::string, int64_t> totals;
   for (const auto& [id, step] : status.Find("steps")->AsObject()) ++totals[step.GetString("status")];
-  std::string text = "run " + status.GetString("runId") + " " + status.GetString("status") + ": plan " + status.GetString("planId") + " " + status.GetString("planVersion");
+  std::string text = "run " + status.GetString("runId") + " " + status.GetString("status") + ": plan " +
+                     status.GetString("planId") + " " + status.GetString("planVersion");
   for (const auto& [name, count] : totals) text += ", " + std::to_string(count) + " " + name;
   text += "\n";
   for (const auto& [id, step] : status.Find("steps")->AsObject()) {
     if (step.GetString("status") != "FAILED") continue;
     text += "  " + id + " FAILED " + step.GetString("errorCode") + "\n";
   }
-  return text + "  snapshot " + status.GetString("snapshotHash") + "\n  outcome  " + status.GetString("outcomeHash") + "\n";
+  return text + "  snapshot " + status.GetString("snapshotHash") + "\n  outcome  " + status.GetString("outcomeHash") +
+         "\n";
 }
 
-Result<state::Snapshot> SnapshotOf(service::EngineHome& home, const service::RunScope& scope, const std::string& run_id) {
+Result<state::Snapshot> SnapshotOf(service::EngineHome& home, const service::RunScope& scope,
+                                   const std::string& run_id) {
   LOCKSTEP_ASSIGN(const auto snapshot, home.store->GetSnapshot(state::TenantScope(scope.tenant_id), run_id));
   if (!snapshot) return Fail("RUN_NOT_FOUND", "no run " + run_id + " in " + home.folder.string());
   return *snapshot;
@@ -166,7 +179,8 @@ int Finish(const Options& options, service::EmbeddedRun& run) {
 Status CancelOnce(service::EmbeddedRun& run, Watcher& watcher, bool* cancelled) {
   if (!interrupted.load() || std::exchange(*cancelled, true)) return {};
   watcher.Say("cancelling run " + run.run_id() + "; press again to leave it where it is");
-  return run.Signal({.run_id = run.run_id(), .type = "CANCEL", .payload = Json::MakeObject({{"reason", "interrupted"}})});
+  return run.Signal(
+      {.run_id = run.run_id(), .type = "CANCEL", .payload = Json::MakeObject({{"reason", "interrupted"}})});
 }
 
 int RunPlan(const Options& options) {
@@ -206,11 +220,15 @@ int RunPlan(const Options& options) {
     if (const Status resumed = (*run)->Resume(options.resume); !resumed) return Report(resumed.error());
   }
   Watcher watcher(*(*run)->home().store, options.scope, (*run)->run_id(), steps, options.quiet);
-  if (!options.quiet) watcher.Say("run " + (*run)->run_id() + (steps > 0 ? ": " + std::to_string(steps) + " steps" : " taken up"));
+  if (!options.quiet)
+    watcher.Say("run " + (*run)->run_id() + (steps > 0 ? ": " + std::to_string(steps) + " steps" : " taken up"));
   replay::ScriptPort port;
-  port.count = [&](const std::string& event, const std::string& step_id) -> Result<int64_t> { return watcher.CountOf(event, step_id); };
+  port.count = [&](const std::string& event, const std::string& step_id) -> Result<int64_t> {
+    return watcher.CountOf(event, step_id);
+  };
   port.signal = [&](const replay::ScriptStep& step) {
-    return (*run)->Signal({.run_id = (*run)->run_id(), .type = step.signal, .payload = step.payload, .reason = step.reason});
+    return (*run)->Signal(
+        {.run_id = (*run)->run_id(), .type = step.signal, .payload = step.payload, .reason = step.reason});
   };
   port.cancel_native = [&] { return (*run)->RequestCancel("script"); };
   replay::ScriptPlayer player(*script, std::move(port), &SystemClock());
@@ -220,7 +238,8 @@ int RunPlan(const Options& options) {
   const auto ended = (*run)->Run(kNever, [&]() -> Status {
     LOCKSTEP_TRY(watcher.Look());
     LOCKSTEP_TRY(CancelOnce(**run, watcher, &cancelled));
-    if (const std::string now = (*run)->trouble(); !now.empty() && std::exchange(trouble, now) != now) watcher.Say("lockstep: the workflow task fails: " + now);
+    if (const std::string now = (*run)->trouble(); !now.empty() && std::exchange(trouble, now) != now)
+      watcher.Say("lockstep: the workflow task fails: " + now);
     return player.Poll();
   });
   if (!ended) return Report(ended.error());
@@ -230,7 +249,8 @@ int RunPlan(const Options& options) {
 }
 
 void AddScope(CLI::App* command, const std::shared_ptr<Options>& options) {
-  command->add_option("--store", options->store, "State folder: event log, histories, plans, artifacts")->capture_default_str();
+  command->add_option("--store", options->store, "State folder: event log, histories, plans, artifacts")
+      ->capture_default_str();
   command->add_option("--tenant", options->scope.tenant_id, "Tenant")->capture_default_str();
   command->add_option("--project", options->scope.project_id, "Project")->capture_default_str();
   command->add_option("--environment", options->scope.environment_id, "Environment")->capture_default_str();
@@ -260,7 +280,8 @@ int RunStatus(const Options& options, const std::string& run_id) {
   std::string text;
   for (const state::RunMetadata& metadata : page->runs) {
     list.Push(state::ToJson(metadata).Set("status", std::string(state::Name(metadata.status))));
-    text += metadata.run_id + "  " + std::string(state::Name(metadata.status)) + "  " + metadata.plan_id + " " + metadata.plan_version + "  " + metadata.created_at + "\n";
+    text += metadata.run_id + "  " + std::string(state::Name(metadata.status)) + "  " + metadata.plan_id + " " +
+            metadata.plan_version + "  " + metadata.created_at + "\n";
   }
   if (text.empty()) text = "no runs\n";
   return options.output.Write(options.output.json() ? PrettyJson(list) : text, kExitOk);
@@ -281,19 +302,23 @@ int RunEvents(const Options& options, const std::string& run_id, int64_t after) 
   return options.output.Write(options.output.json() ? PrettyJson(list) : text, kExitOk);
 }
 
-int RunSignal(const Options& options, const std::string& run_id, const std::string& type, const std::string& payload, const std::string& reason) {
+int RunSignal(const Options& options, const std::string& run_id, const std::string& type, const std::string& payload,
+              const std::string& reason) {
   const auto body = LoadInput(payload);
   if (!body) return Report(body.error());
   auto home = ExistingHome(options);
   if (!home) return Report(home.error());
   const auto snapshot = SnapshotOf(*home, options.scope, run_id);
   if (!snapshot) return Report(snapshot.error());
-  if (snapshot->status == state::RunStatus::kCompleted || snapshot->status == state::RunStatus::kFailed || snapshot->status == state::RunStatus::kCancelled) {
-    return Report(Error("SIGNAL_REJECTED", "run " + run_id + " is over: " + std::string(state::Name(snapshot->status))));
+  if (snapshot->status == state::RunStatus::kCompleted || snapshot->status == state::RunStatus::kFailed ||
+      snapshot->status == state::RunStatus::kCancelled) {
+    return Report(
+        Error("SIGNAL_REJECTED", "run " + run_id + " is over: " + std::string(state::Name(snapshot->status))));
   }
   auto signals = service::EmbeddedSignals::Open(options.store, options.scope);
   if (!signals) return Report(signals.error());
-  const Status sent = (*signals)->Signal({.run_id = run_id, .type = type, .payload = body->is_null() ? Json::MakeObject() : *body, .reason = reason});
+  const Status sent = (*signals)->Signal(
+      {.run_id = run_id, .type = type, .payload = body->is_null() ? Json::MakeObject() : *body, .reason = reason});
   if (!sent) return Report(sent.error());
   return options.output.Write(type + " sent to run " + run_id + "\n", kExitOk);
 }
@@ -307,17 +332,20 @@ void AddRun(CLI::App* app, Run* run) {
   command->add_option("--input", options->input, "Parameters of the run: a JSON file, or the object itself");
   command->add_option("--signals,--script", options->script, "Signals during the run (docs/run.md)");
   command->add_option("--resume", options->resume, "Take up a run that an earlier process left");
-  command->add_option("--config", options->config, "Worker configuration: programs, connections and hosts that steps may use");
+  command->add_option("--config", options->config,
+                      "Worker configuration: programs, connections and hosts that steps may use");
   AddScope(command, options);
   command->add_flag("--test-kinds", options->test_kinds, "Allow step kinds that exist for tests only (fail)");
   command->add_flag("--quiet,-q", options->quiet, "No progress");
   command->add_option("--as-of", options->pins, "CHANGE=VERSION: run as a build before that change would");
   options->output.AddOptions(command);
-  command->footer("Exit code 0: COMPLETED; 1: FAILED or CANCELLED. Ctrl-C cancels the run; pressed again, it leaves the run to --resume.\n"
-                  "Examples:\n"
-                  "  lockstep run plan.json\n"
-                  "  lockstep run plan.json --input '{\"day\": \"2026-02-12\"}' --config worker.yaml --format json\n"
-                  "  lockstep run --resume 0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a");
+  command->footer(
+      "Exit code 0: COMPLETED; 1: FAILED or CANCELLED. Ctrl-C cancels the run; pressed again, it leaves the run to "
+      "--resume.\n"
+      "Examples:\n"
+      "  lockstep run plan.json\n"
+      "  lockstep run plan.json --input '{\"day\": \"2026-02-12\"}' --config worker.yaml --format json\n"
+      "  lockstep run --resume 0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a");
   command->callback([options, run] { *run = [options] { return RunPlan(*options); }; });
 }
 
@@ -338,25 +366,31 @@ void AddEvents(CLI::App* app, Run* run) {
   auto after = std::make_shared<int64_t>(0);
   CLI::App* command = app->add_subcommand("events", "Show the event log of a run");
   command->add_option("RUN", *run_id, "Run id")->required();
-  command->add_option("--after", *after, "Only events above this runSeq")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--after", *after, "Only events above this runSeq")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   AddScope(command, options);
   options->output.AddOptions(command);
   command->footer("Examples:\n  lockstep events 0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a --format json");
-  command->callback([options, run_id, after, run] { *run = [options, run_id, after] { return RunEvents(*options, *run_id, *after); }; });
+  command->callback([options, run_id, after, run] {
+    *run = [options, run_id, after] { return RunEvents(*options, *run_id, *after); };
+  });
 }
 
 void AddSignal(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
-  auto run_id = std::make_shared<std::string>(), type = std::make_shared<std::string>(), payload = std::make_shared<std::string>(),
-       reason = std::make_shared<std::string>();
+  auto run_id = std::make_shared<std::string>(), type = std::make_shared<std::string>(),
+       payload = std::make_shared<std::string>(), reason = std::make_shared<std::string>();
   CLI::App* command = app->add_subcommand("signal", "Steer a run that `lockstep run` drives");
   command->add_option("RUN", *run_id, "Run id")->required();
-  command->add_option("TYPE", *type, "PAUSE, RESUME, CANCEL, RETRY_STEP, SKIP_STEP, UPDATE_PARAMS, CUSTOM:NAME, ...")->required();
+  command->add_option("TYPE", *type, "PAUSE, RESUME, CANCEL, RETRY_STEP, SKIP_STEP, UPDATE_PARAMS, CUSTOM:NAME, ...")
+      ->required();
   command->add_option("--payload", *payload, "JSON file, or the object itself");
   command->add_option("--reason", *reason, "Why, for the record");
   AddScope(command, options);
-  command->footer("Examples:\n  lockstep signal 0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a PAUSE\n"
-                  "  lockstep signal 0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a RETRY_STEP --payload '{\"stepId\": \"load\"}'");
+  command->footer(
+      "Examples:\n  lockstep signal 0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a PAUSE\n"
+      "  lockstep signal 0d3c6a9e-4f0c-4a8e-9d5d-3d4c0f7dbb8a RETRY_STEP --payload '{\"stepId\": \"load\"}'");
   command->callback([=] { *run = [=] { return RunSignal(*options, *run_id, *type, *payload, *reason); }; });
 }
 

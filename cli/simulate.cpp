@@ -42,7 +42,8 @@ int RunSimulate(const Options& options) {
   if (!faults) return Report(faults.error());
   batch.each.faults = *faults;
   const auto steps = simulate::ParseRange(options.steps);
-  if (!steps || steps->first < 1 || steps->last > 200) return Report(Error("USAGE", "--steps: expected A..B with 1 <= A <= B <= 200, found " + options.steps));
+  if (!steps || steps->first < 1 || steps->last > 200)
+    return Report(Error("USAGE", "--steps: expected A..B with 1 <= A <= B <= 200, found " + options.steps));
   batch.each.shape = {static_cast<int>(steps->first), static_cast<int>(steps->last)};
   if (options.only_given) {
     batch.each.only.emplace(options.only.begin(), options.only.end());
@@ -59,35 +60,49 @@ int RunSimulate(const Options& options) {
   batch.max_failures = options.failures;
   batch.stop = &interrupted;
   Progress progress;
-  batch.progress = [&](uint64_t done, uint64_t total) { progress.Show("simulated " + std::to_string(done) + " of " + std::to_string(total)); };
+  batch.progress = [&](uint64_t done, uint64_t total) {
+    progress.Show("simulated " + std::to_string(done) + " of " + std::to_string(total));
+  };
   const auto result = simulate::SimulateMany(batch);
   progress.Show("");
   if (!result) return Report(result.error());
   const int code = !result->failures.empty() ? kExitDiverged : result->stopped ? kExitInfrastructure : kExitOk;
-  return options.output.Write(options.output.json() ? PrettyJson(simulate::ToJson(*result)) : simulate::RenderText(*result), code);
+  return options.output.Write(
+      options.output.json() ? PrettyJson(simulate::ToJson(*result)) : simulate::RenderText(*result), code);
 }
 
 }  // namespace
 
 void AddSimulate(CLI::App* app, Run* run) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app->add_subcommand("simulate", "Run plans under virtual time and injected faults, replay each run and compare");
+  CLI::App* command =
+      app->add_subcommand("simulate", "Run plans under virtual time and injected faults, replay each run and compare");
   command->add_option("PLAN", options->plans, "Plan files (default: a random plan a seed)");
   command->add_option("--seeds", options->seeds, "A..B, both included")->capture_default_str();
-  command->add_option("--faults", options->faults, "all, none, or some of durations,failures,timeouts,signals,crashes,evictions,duplicates,late,store,slow-tasks")->capture_default_str();
+  command
+      ->add_option("--faults", options->faults,
+                   "all, none, or some of "
+                   "durations,failures,timeouts,signals,crashes,evictions,duplicates,late,store,slow-tasks")
+      ->capture_default_str();
   command->add_option("--steps", options->steps, "Size of random plans")->capture_default_str();
-  command->add_option("--jobs,-j", options->jobs, "Runs at once; the result does not depend on it")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("--jobs,-j", options->jobs, "Runs at once; the result does not depend on it")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   command->add_flag("--shrink,!--no-shrink", options->shrink, "Reduce a failure to what it takes (default)");
-  command->add_option("--failures", options->failures, "Stop after so many failures")->check(CLI::PositiveNumber)->capture_default_str();
-  auto* only = command->add_option("--only", options->only, "Take only these decisions (as a failure prints them)")->delimiter(',');
+  command->add_option("--failures", options->failures, "Stop after so many failures")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  auto* only = command->add_option("--only", options->only, "Take only these decisions (as a failure prints them)")
+                   ->delimiter(',');
   command->add_option("--without", options->without, "Leave these steps out of the plan")->delimiter(',');
   command->add_flag("--invariants", options->invariants, "List what is checked");
   options->output.AddOptions(command);
-  command->footer("Exit code 0: every invariant held; 1: one is broken (with the command that reproduces it).\n"
-                  "Examples:\n"
-                  "  lockstep simulate --seeds 0..19999 --jobs 2\n"
-                  "  lockstep simulate plan.json --seeds 1..500 --faults failures,crashes,evictions\n"
-                  "  lockstep simulate --invariants");
+  command->footer(
+      "Exit code 0: every invariant held; 1: one is broken (with the command that reproduces it).\n"
+      "Examples:\n"
+      "  lockstep simulate --seeds 0..19999 --jobs 2\n"
+      "  lockstep simulate plan.json --seeds 1..500 --faults failures,crashes,evictions\n"
+      "  lockstep simulate --invariants");
   command->callback([options, only, run] {
     options->only_given = only->count() > 0;
     *run = [options] { return RunSimulate(*options); };

@@ -59,7 +59,7 @@ SYSTEM = {
     "arpa/inet.h", "dirent.h", "malloc.h", "dlfcn.h", "execinfo.h", "fcntl.h", "fnmatch.h", "netdb.h", "netinet/in.h", "netinet/tcp.h",
     "poll.h", "pthread.h", "signal.h", "spawn.h", "sys/file.h", "sys/mman.h", "sys/prctl.h", "sys/resource.h", "sys/socket.h",
     "sys/stat.h", "sys/time.h", "sys/types.h", "sys/un.h", "sys/wait.h", "termios.h", "sys/ioctl.h", "unistd.h", "sched.h",
-    "glob.h", "time.h",
+    "glob.h", "time.h", "malloc.h", "sys/syscall.h", "sys/personality.h",
 }
 STANDARD = re.compile(r"^[a-z_0-9]+$")  # `vector`, `cstdint`: a name without dot or slash
 
@@ -107,6 +107,9 @@ ROOMS = {
                 "engine-core/interpreter", "engine-core/plan", "engine-core/steps", "engine-core/providers/embedded",
                 "replay/history", "replay/compare", "replay/record", "replay/session"],
         ["temporal", "protobuf"]),
+    "replay/perturb": (
+        PURE + ["engine-core/state", "engine-core/workflow", "engine-core/interpreter", "replay/history", "replay/record", "replay/session"],
+        ["temporal", "protobuf", "system"]),
     "analyzer": (PURE, ["clang", "llvm", "yaml", "cli11", "system"]),
     "analyzer/plan": (PURE + ["analyzer", "engine-core/plan"], ["system"]),
     "reports": (None, ["httplib", "openssl", "protobuf", "temporal", "system"]),

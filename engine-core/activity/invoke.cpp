@@ -28,7 +28,8 @@ Result<Json> Invoke(const ActivityFunction& function, ActivityContext& context, 
   } catch (const std::exception& problem) {
     return Fail("TRANSIENT_STEP_ERROR", "activity " + context.info().activity_type + " threw: " + problem.what(), true);
   } catch (...) {
-    return Fail("TRANSIENT_STEP_ERROR", "activity " + context.info().activity_type + " threw something that is no exception", true);
+    return Fail("TRANSIENT_STEP_ERROR",
+                "activity " + context.info().activity_type + " threw something that is no exception", true);
   }
 }
 
@@ -37,8 +38,10 @@ Error UnknownType(const ActivityRegistry* registry, std::string_view type) {
   for (const std::string& name : registry == nullptr ? std::vector<std::string>() : registry->Types()) {
     known += (known.empty() ? "" : ", ") + name;
   }
-  return Error("WORKER_UNAVAILABLE",
-               "activity type " + std::string(type) + " is unknown to this worker; known: " + (known.empty() ? "none" : known), true);
+  return Error(
+      "WORKER_UNAVAILABLE",
+      "activity type " + std::string(type) + " is unknown to this worker; known: " + (known.empty() ? "none" : known),
+      true);
 }
 
 }  // namespace lockstep::activity

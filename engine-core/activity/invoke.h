@@ -1,5 +1,5 @@
-// Calling an activity, the same for every provider: what it throws becomes an error, an unknown type has one message, and a
-// cancellation is a flag that a function may wait for.
+// Calling an activity, the same for every provider: what it throws becomes an error, an unknown type has one message,
+// and a cancellation is a flag that a function may wait for.
 #pragma once
 
 #include <condition_variable>

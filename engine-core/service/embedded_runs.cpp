@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "engine-core/base/clock.h"
+#include "engine-core/base/files.h"
+#include "engine-core/base/ids.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/providers/embedded/engine.h"
 #include "engine-core/providers/embedded/history_store.h"
@@ -25,27 +27,27 @@ constexpr char kCancel[] = "cancel";
 class RunLock {
  public:
   static Result<RunLock> Take(const std::filesystem::path& folder, const std::string& run_id) {
-    const std::string path = (folder / ("run-" + run_id + ".lock")).string();
+    if (!IsIdentifier(run_id)) return Fail("EMBEDDED_RUN_UNKNOWN", "expected a run id, found " + run_id);
+    LOCKSTEP_TRY(CreateDirectories(folder / "locks"));
+    const std::string path = (folder / "locks" / run_id).string();
     const int file = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
     if (file < 0) return Fail("EMBEDDED_STORE_FAILED", path + ": cannot be opened", true);
     if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
       ::close(file);
       return Fail("RUN_BUSY", "run " + run_id + " is driven by another process");
     }
-    return RunLock(file, path);
+    return RunLock(file);
   }
+  // The file stays: whoever waits for it must wait for the same one.
   ~RunLock() {
-    if (file_ < 0) return;
-    ::unlink(path_.c_str());
-    ::close(file_);
+    if (file_ >= 0) ::close(file_);
   }
-  RunLock(RunLock&& other) noexcept : file_(std::exchange(other.file_, -1)), path_(std::move(other.path_)) {}
+  RunLock(RunLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
   RunLock& operator=(RunLock&&) = delete;
 
  private:
-  RunLock(int file, std::string path) : file_(file), path_(std::move(path)) {}
+  explicit RunLock(int file) : file_(file) {}
   int file_;
-  std::string path_;
 };
 
 // Runs start in the engine of this process; signals go through the store, so that one way serves every process.
@@ -59,7 +61,8 @@ class EmbeddedProvider final : public IRunProvider {
     if (!start_) return Fail("ADAPTER_NOT_IMPLEMENTED", "this process only sends signals");
     return start_(start);
   }
-  Status Signal(const std::string& run_id, const std::string& name, const Json& body, const std::string& request_id) override {
+  Status Signal(const std::string& run_id, const std::string& name, const Json& body,
+                const std::string& request_id) override {
     return store_->PostMessage(run_id, {0, kSignal, name, CanonicalJson(body), request_id});
   }
   Status RequestCancel(const std::string& run_id, const std::string& reason, const std::string& request_id) override {
@@ -102,7 +105,8 @@ struct EmbeddedRun::Impl {
     const auto services = steps::MakeServices(std::move(configuration), home.store, home.artifacts);
     services->default_tenant = options.scope.tenant_id;
     steps::RegisterEngineActivities(&activities, services);
-    provider = std::make_unique<EmbeddedProvider>(store.get(), [this](const ProviderStart& start) { return StartEngine(start); });
+    provider = std::make_unique<EmbeddedProvider>(store.get(),
+                                                  [this](const ProviderStart& start) { return StartEngine(start); });
     runs = std::make_unique<RunService>(home, provider.get(), options.scope);
     return {};
   }
@@ -121,7 +125,8 @@ struct EmbeddedRun::Impl {
     embedded::EngineOptions settings;
     settings.worker.registry = &workflows;
     settings.worker.version_pins = options.version_pins;
-    if (options.log) settings.worker.log = [this](workflow::LogLevel, std::string_view message) { options.log(std::string(message)); };
+    if (options.log)
+      settings.worker.log = [this](workflow::LogLevel, std::string_view message) { options.log(std::string(message)); };
     settings.ids = &SystemIdGenerator();
     settings.identity = std::to_string(::getpid()) + "@embedded";
     settings.sticky_queue = "lockstep-embedded-" + workflow_id;
@@ -161,7 +166,8 @@ struct EmbeddedRun::Impl {
         continue;
       }
       const auto body = ParseJson(message.payload);
-      news.push_back(embedded::SignalSent{message.name, workflow::JsonPayloads(body ? *body : Json()), message.request_id});
+      news.push_back(
+          embedded::SignalSent{message.name, workflow::JsonPayloads(body ? *body : Json()), message.request_id});
     }
     return news;
   }
@@ -198,7 +204,9 @@ Status EmbeddedRun::Resume(const std::string& run_id) {
 
 Status EmbeddedRun::Signal(const SignalRequest& request) { return impl_->runs->Signal(request); }
 
-Status EmbeddedRun::RequestCancel(const std::string& reason) { return impl_->provider->RequestCancel(impl_->run_id, reason, {}); }
+Status EmbeddedRun::RequestCancel(const std::string& reason) {
+  return impl_->provider->RequestCancel(impl_->run_id, reason, {});
+}
 
 Result<bool> EmbeddedRun::Run(const std::atomic<bool>& stop, const std::function<Status()>& idle) {
   using Progress = embedded::Engine::Progress;
@@ -231,7 +239,8 @@ struct EmbeddedSignals::Impl {
 EmbeddedSignals::EmbeddedSignals(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 EmbeddedSignals::~EmbeddedSignals() = default;
 
-Result<std::unique_ptr<EmbeddedSignals>> EmbeddedSignals::Open(const std::filesystem::path& folder, const RunScope& scope) {
+Result<std::unique_ptr<EmbeddedSignals>> EmbeddedSignals::Open(const std::filesystem::path& folder,
+                                                               const RunScope& scope) {
   auto impl = std::make_unique<Impl>();
   LOCKSTEP_ASSIGN(EngineHome home, OpenHome(folder));
   LOCKSTEP_ASSIGN(impl->store, embedded::OpenHistoryStore(home.folder / "embedded.db"));

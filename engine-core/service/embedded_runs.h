@@ -1,5 +1,6 @@
-// Runs in this process, without a server (`lockstep run`): admission and log as everywhere, the embedded engine in place of the
-// provider, and a home folder that survives the process. Other processes steer a run through messages in the home.
+// Runs in this process, without a server (`lockstep run`): admission and log as everywhere, the embedded engine in
+// place of the provider, and a home folder that survives the process. Other processes steer a run through messages in
+// the home.
 //
 // `<home>/embedded.db` holds the histories; a lock file keeps two processes from driving one run.
 // Errors: those of RunService, EMBEDDED_*, RUN_BUSY (another process drives the run).

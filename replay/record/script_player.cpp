@@ -3,7 +3,9 @@
 namespace lockstep::replay {
 
 Status CheckEmbeddable(const RunScript& script) {
-  const auto refuse = [](const std::string& what) { return Fail("SCRIPT_INVALID", what + " needs a worker process of its own: expected --dev-server or --temporal"); };
+  const auto refuse = [](const std::string& what) {
+    return Fail("SCRIPT_INVALID", what + " needs a worker process of its own: expected --dev-server or --temporal");
+  };
   if (!script.worker_faults.empty()) return refuse("worker.faults");
   if (script.worker_delayed) return refuse("worker.delayed");
   for (const ScriptStep& step : script.steps) {

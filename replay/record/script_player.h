@@ -1,5 +1,5 @@
-// Plays a run's script (script.h) against a run in this process: called between any two steps of the engine, it does what is
-// due. For runs without a worker process of their own; actions on one are refused (SCRIPT_INVALID).
+// Plays a run's script (script.h) against a run in this process: called between any two steps of the engine, it does
+// what is due. For runs without a worker process of their own; actions on one are refused (SCRIPT_INVALID).
 #pragma once
 
 #include <functional>
@@ -23,7 +23,8 @@ Status CheckEmbeddable(const RunScript& script);
 
 class ScriptPlayer {
  public:
-  ScriptPlayer(RunScript script, ScriptPort port, IClock* clock) : script_(std::move(script)), port_(std::move(port)), clock_(clock) {}
+  ScriptPlayer(RunScript script, ScriptPort port, IClock* clock)
+      : script_(std::move(script)), port_(std::move(port)), clock_(clock) {}
   Status Poll();
   bool done() const { return next_ == script_.steps.size(); }
 

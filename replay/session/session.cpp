@@ -1,5 +1,7 @@
 #include "replay/session/session.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message.h>
 #include <temporal/api/command/v1/message.pb.h>
 #include <temporal/api/common/v1/message.pb.h>
@@ -19,6 +21,17 @@ namespace {
 using workflow::Divergence;
 using workflow::DivergenceKind;
 using workflow::HistoryEvent;
+
+// Maps in the order of their keys: without that, equal commands would have other bytes in another process.
+std::string DeterministicBytes(const google::protobuf::Message& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
 
 class Session {
  public:
@@ -87,7 +100,7 @@ class Session {
       CommandRow row;
       row.task_started_id = task.started->event_id();
       row.identity = workflow::IdentityOf(*issued.command).ToString();
-      row.digest = Sha256Hex(issued.command->SerializeAsString());
+      row.digest = Sha256Hex(DeterministicBytes(*issued.command));
       row.where = workflow::ToSourceLine(issued.where);
       for (size_t i = 0; i < task.recorded.size(); ++i) {
         if (taken[i] || !workflow::SameIdentity(*issued.command, *task.recorded[i])) continue;

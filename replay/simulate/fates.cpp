@@ -5,7 +5,8 @@
 namespace lockstep::simulate {
 namespace {
 
-constexpr std::string_view kNames[kFaults] = {"durations", "failures", "timeouts", "signals", "crashes", "evictions", "duplicates", "late", "store", "slow-tasks"};
+constexpr std::string_view kNames[kFaults] = {"durations", "failures",   "timeouts", "signals", "crashes",
+                                              "evictions", "duplicates", "late",     "store",   "slow-tasks"};
 
 uint64_t Mix(uint64_t value) {
   value ^= value >> 30;

@@ -1,6 +1,6 @@
-// What a seed decides. Every decision has a name (`step/s3/1#2:fail`, `task.1.7:lost`, `signal.0`) and is drawn from the seed and
-// that name alone, so that leaving one decision out changes no other: a failing seed shrinks to the few names that matter, and
-// those names are the script that reproduces it.
+// What a seed decides. Every decision has a name (`step/s3/1#2:fail`, `task.1.7:lost`, `signal.0`) and is drawn from
+// the seed and that name alone, so that leaving one decision out changes no other: a failing seed shrinks to the few
+// names that matter, and those names are the script that reproduces it.
 //
 // Threads: used by one at a time.
 #pragma once
@@ -17,7 +17,18 @@
 namespace lockstep::simulate {
 
 // Kinds of trouble, each of which can be left out (`--faults`).
-enum class Fault : uint8_t { kDurations, kFailures, kTimeouts, kSignals, kCrashes, kEvictions, kDuplicates, kLate, kStore, kSlowTasks };
+enum class Fault : uint8_t {
+  kDurations,
+  kFailures,
+  kTimeouts,
+  kSignals,
+  kCrashes,
+  kEvictions,
+  kDuplicates,
+  kLate,
+  kStore,
+  kSlowTasks
+};
 inline constexpr int kFaults = 10;
 std::string_view FaultName(Fault fault);
 
@@ -47,7 +58,9 @@ class Fates {
   int64_t Number(Fault fault, const std::string& name, int64_t low, int64_t high, int64_t otherwise);
   // A number that is no decision: part of one that was taken, or of the plan.
   uint64_t Raw(std::string_view name) const;
-  int64_t RawBelow(std::string_view name, int64_t below) const { return static_cast<int64_t>(Raw(name) % static_cast<uint64_t>(below)); }
+  int64_t RawBelow(std::string_view name, int64_t below) const {
+    return static_cast<int64_t>(Raw(name) % static_cast<uint64_t>(below));
+  }
 
   uint64_t seed() const { return seed_; }
   FaultSet faults() const { return faults_; }
@@ -55,7 +68,9 @@ class Fates {
   const std::vector<std::string>& taken() const { return taken_; }
 
  private:
-  bool Allowed(Fault fault, const std::string& name) const { return faults_.Has(fault) && (!only_ || only_->contains(name)); }
+  bool Allowed(Fault fault, const std::string& name) const {
+    return faults_.Has(fault) && (!only_ || only_->contains(name));
+  }
 
   uint64_t seed_;
   FaultSet faults_;

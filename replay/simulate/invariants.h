@@ -1,9 +1,10 @@
-// What must hold for every run, whatever happens to it: the rules of spec 02 and 04 that the log shows, and those that only show
-// while it runs. Each has a name, which is what a failure is called and what shrinking keeps.
+// What must hold for every run, whatever happens to it: the rules of spec 02 and 04 that the log shows, and those that
+// only show while it runs. Each has a name, which is what a failure is called and what shrinking keeps.
 #pragma once
 
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,8 +21,16 @@ namespace lockstep::simulate {
 class Watch {
  public:
   void Expect(const plan::Plan& plan) { plan_ = &plan; }
-  // A batch of `emitEvents` before the store sees it.
+  // A batch as the interpreter asks for it, and as the store is given it.
+  void NoteProposed(const Json& input);
   void NoteBatch(const Json& input);
+  // What is proposed in between belongs to one task; `lost`: nobody will know of it.
+  void BeginTask() { in_task_.clear(); }
+  void EndTask(bool lost);
+  // Appended by a lost task, and asked for by none after it.
+  bool Orphaned(const std::string& key) const { return lost_.contains(key); }
+  // Appended by a lost task: its place in the log is not the one where the surviving task asks for it.
+  bool Misplaced(const std::string& key) const { return ever_lost_.contains(key); }
   // Broken, by name; the first one counts.
   void Note(std::string_view invariant, std::string message);
   // The whole log once the run is over, and the store's snapshot.
@@ -36,7 +45,9 @@ class Watch {
   void HoldEnd(const std::vector<state::EventRecord>& log, bool closed);
 
   const plan::Plan* plan_ = nullptr;
-  std::map<std::string, std::string> event_ids_;  // idempotency key -> event id
+  std::map<std::string, std::set<std::string>> proposed_;  // idempotency key -> event ids that the interpreter gave it
+  std::vector<std::string> in_task_;                       // keys
+  std::set<std::string, std::less<>> lost_, ever_lost_;
   std::optional<Violation> first_;
 };
 

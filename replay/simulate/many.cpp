@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "engine-core/base/bytes.h"
+#include "engine-core/plan/loader.h"
 #include "replay/simulate/simulation.h"
 
 namespace lockstep::simulate {
@@ -15,13 +16,27 @@ std::string Joined(const auto& names) {
   return text;
 }
 
+std::vector<std::string> StepIds(const SimulationOptions& options) {
+  std::vector<std::string> ids;
+  if (options.plan.empty()) {
+    for (int i = 0; i < options.shape.max_steps; ++i) ids.push_back("s" + std::to_string(i));
+    return ids;
+  }
+  const auto document = ParseJson(options.plan);
+  const Json* steps = document ? document->Find("steps") : nullptr;
+  if (steps == nullptr || !steps->is_array()) return ids;
+  for (const Json& step : steps->AsArray()) ids.push_back(step.GetString("stepId"));
+  return ids;
+}
+
 // For a shell: names hold nothing but letters, digits and a few marks.
 std::string Command(const Failure& failure, const SimulationOptions& options, bool shrunk) {
   std::string command = "lockstep simulate";
   if (!failure.plan_name.empty()) command += " " + failure.plan_name;
   const std::string seed = std::to_string(failure.result.seed);
   command += " --seeds " + seed + ".." + seed;
-  if (options.plan.empty() && failure.plan_name.empty() && (options.shape.min_steps != PlanShape().min_steps || options.shape.max_steps != PlanShape().max_steps)) {
+  if (options.plan.empty() && failure.plan_name.empty() &&
+      (options.shape.min_steps != PlanShape().min_steps || options.shape.max_steps != PlanShape().max_steps)) {
     command += " --steps " + std::to_string(options.shape.min_steps) + ".." + std::to_string(options.shape.max_steps);
   }
   if (shrunk) {
@@ -39,7 +54,8 @@ Result<Range> ParseRange(std::string_view text) {
   const size_t dots = text.find("..");
   const auto first = ParseInt64(text.substr(0, dots));
   const auto last = dots == std::string_view::npos ? first : ParseInt64(text.substr(dots + 2));
-  if (!first || !last || *first < 0 || *last < *first) return Fail("USAGE", "--seeds: expected A..B with 0 <= A <= B, found " + std::string(text));
+  if (!first || !last || *first < 0 || *last < *first)
+    return Fail("USAGE", "--seeds: expected A..B with 0 <= A <= B, found " + std::string(text));
   return Range{static_cast<uint64_t>(*first), static_cast<uint64_t>(*last)};
 }
 
@@ -49,7 +65,8 @@ Failure Shrink(Failure failure, const SimulationOptions& given, uint64_t seed) {
   SimulationOptions options = given;
   std::vector<std::string> kept = failure.result.taken;
   std::set<std::string> without = given.without_steps;
-  const auto breaks = [&](const std::vector<std::string>& decisions, const std::set<std::string>& dropped, SimulationResult* result) {
+  const auto breaks = [&](const std::vector<std::string>& decisions, const std::set<std::string>& dropped,
+                          SimulationResult* result) {
     options.only = std::set<std::string>(decisions.begin(), decisions.end());
     options.without_steps = dropped;
     auto run = Simulate(seed, options);
@@ -64,7 +81,8 @@ Failure Shrink(Failure failure, const SimulationOptions& given, uint64_t seed) {
     for (size_t portion = std::max<size_t>(1, kept.size() / 2); portion >= 1; portion /= 2) {
       for (size_t at = 0; at < kept.size();) {
         std::vector<std::string> fewer = kept;
-        fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(at), fewer.begin() + static_cast<std::ptrdiff_t>(std::min(at + portion, fewer.size())));
+        fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(at),
+                    fewer.begin() + static_cast<std::ptrdiff_t>(std::min(at + portion, fewer.size())));
         if (breaks(fewer, without, &smallest)) {
           kept = std::move(fewer);
           progress = true;
@@ -74,10 +92,8 @@ Failure Shrink(Failure failure, const SimulationOptions& given, uint64_t seed) {
       }
       if (portion == 1) break;
     }
-    for (int64_t step = 0; step < 512; ++step) {
-      const std::string id = "s" + std::to_string(step);
-      if (without.contains(id) || !given.plan.empty()) continue;
-      if (step >= given.shape.max_steps) break;
+    for (const std::string& id : StepIds(given)) {
+      if (without.contains(id)) continue;
       std::set<std::string> more = without;
       more.insert(id);
       if (!breaks(kept, more, &smallest)) continue;
@@ -96,6 +112,15 @@ Result<BatchResult> SimulateMany(const BatchOptions& options) {
   BatchResult total;
   std::mutex mutex;
   std::optional<Error> refused;
+  std::vector<std::shared_ptr<const plan::ParsedPlan>> parsed;
+  for (const auto& [name, bytes] : options.plans) {
+    auto one = plan::ParsePlanDocument(bytes, true);
+    if (!one) {
+      one.error().message = name + ": " + one.error().message;
+      return Fail(one.error());
+    }
+    parsed.push_back(std::make_shared<const plan::ParsedPlan>(std::move(*one)));
+  }
   const uint64_t plans = std::max<uint64_t>(1, options.plans.size());
   const uint64_t seeds = options.seeds.last - options.seeds.first + 1;
   uint64_t next = 0;
@@ -116,6 +141,7 @@ Result<BatchResult> SimulateMany(const BatchOptions& options) {
       if (!options.plans.empty()) {
         name = options.plans[job % plans].first;
         each.plan = options.plans[job % plans].second;
+        each.parsed = parsed[job % plans];
       }
       const uint64_t seed = options.seeds.first + job / plans;
       auto run = Simulate(seed, each);
@@ -138,6 +164,7 @@ Result<BatchResult> SimulateMany(const BatchOptions& options) {
       total.events += static_cast<uint64_t>(run->events);
       total.executions += static_cast<uint64_t>(run->executions);
       total.decisions += run->taken.size();
+      total.orphans += static_cast<uint64_t>(run->orphans);
       ++total.statuses[run->status];
       if (failed) total.failures.push_back(std::move(failure));
       if (options.progress && total.runs % 64 == 0) options.progress(total.runs, seeds * plans);
@@ -151,7 +178,8 @@ Result<BatchResult> SimulateMany(const BatchOptions& options) {
     for (std::thread& thread : threads) thread.join();
   }
   if (refused) return Fail(*refused);
-  std::sort(total.failures.begin(), total.failures.end(), [](const Failure& a, const Failure& b) { return a.result.seed < b.result.seed; });
+  std::sort(total.failures.begin(), total.failures.end(),
+            [](const Failure& a, const Failure& b) { return a.result.seed < b.result.seed; });
   return total;
 }
 
@@ -179,6 +207,7 @@ Json ToJson(const BatchResult& result) {
                            {"historyEvents", static_cast<int64_t>(result.events)},
                            {"executions", static_cast<int64_t>(result.executions)},
                            {"decisions", static_cast<int64_t>(result.decisions)},
+                           {"orphanedEvents", static_cast<int64_t>(result.orphans)},
                            {"statuses", std::move(statuses)},
                            {"stopped", result.stopped},
                            {"failures", std::move(failures)}});
@@ -187,7 +216,8 @@ Json ToJson(const BatchResult& result) {
 std::string RenderText(const BatchResult& result) {
   std::string text;
   for (const Failure& failure : result.failures) {
-    text += "seed " + std::to_string(failure.result.seed) + (failure.plan_name.empty() ? "" : " of " + failure.plan_name) + " breaks " +
+    text += "seed " + std::to_string(failure.result.seed) +
+            (failure.plan_name.empty() ? "" : " of " + failure.plan_name) + " breaks " +
             failure.result.violation->invariant + "\n  " + failure.result.violation->message + "\n";
     if (!failure.script.empty() || !failure.without_steps.empty()) {
       text += "  it takes no more than " + (failure.script.empty() ? std::string("the plan") : Joined(failure.script));
@@ -196,8 +226,9 @@ std::string RenderText(const BatchResult& result) {
     }
     text += "  reproduce: " + failure.command + "\n";
   }
-  text += std::to_string(result.runs) + (result.runs == 1 ? " run" : " runs") + ", " + std::to_string(result.tasks) + " workflow tasks, " +
-          std::to_string(result.events) + " history events, " + std::to_string(result.decisions) + " decisions:";
+  text += std::to_string(result.runs) + (result.runs == 1 ? " run" : " runs") + ", " + std::to_string(result.tasks) +
+          " workflow tasks, " + std::to_string(result.events) + " history events, " + std::to_string(result.decisions) +
+          " decisions:";
   bool first = true;
   for (const auto& [status, count] : result.statuses) {
     text += std::string(first ? " " : ", ") + std::to_string(count) + " " + status;

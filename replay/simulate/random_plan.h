@@ -14,8 +14,8 @@ struct PlanShape {
 // A v1.2 document.
 std::string RandomPlan(const Fates& fates, const PlanShape& shape);
 
-// The plan without these steps: what depended on them depends on what they depended on. Conditions and references to them go, too.
-// Empty when nothing sensible is left.
+// The plan without these steps: what depended on them depends on what they depended on. Conditions and references to
+// them go, too. Empty when nothing sensible is left.
 std::string WithoutSteps(const std::string& plan, const std::set<std::string>& steps);
 
 }  // namespace lockstep::simulate

@@ -132,7 +132,11 @@ class Simulation {
   Simulation(uint64_t seed, const SimulationOptions& options)
       : options_(options), fates_(seed, options.faults), ids_(seed), world_(this, &fates_, &clock_) {
     if (options.only) fates_.Only(*options.only);
-    interpreter::RegisterInterpreter(&registry_);
+    if (hooks() != nullptr && hooks()->registry) {
+      hooks()->registry(&registry_);
+    } else {
+      interpreter::RegisterInterpreter(&registry_);
+    }
     store_ = state::MakeMemoryStore({.clock = &clock_, .ids = &ids_});
     services_ = std::make_shared<steps::Services>();
     services_->store = store_;
@@ -150,21 +154,24 @@ class Simulation {
 
   const Hooks* hooks() const { return options_.hooks; }
   Watch& watch() { return watch_; }
-  bool broken(int64_t task) const { return hooks() != nullptr && hooks()->break_task && hooks()->break_task(task); }
 
   Result<Json> Control(const ActivityAttempt& attempt) {
     const auto arguments = workflow::ReadJson(attempt.input);
     if (!arguments) return Fail(arguments.error());
     PlainContext context;
-    return attempt.activity_type == "fetchPlan" ? steps::FetchPlan(context, *arguments, *services_) : steps::ValidatePlan(context, *arguments, *services_);
+    auto result = attempt.activity_type == "fetchPlan" ? steps::FetchPlan(context, *arguments, *services_)
+                                                       : steps::ValidatePlan(context, *arguments, *services_);
+    if (result && hooks() != nullptr && hooks()->control) hooks()->control(attempt.activity_type, &*result);
+    return result;
   }
 
   Result<Json> Append(const Json& input) {
     const auto next = [this](const Json& batch) -> Result<Json> {
       PlainContext context;
+      watch_.NoteBatch(batch);
       return steps::EmitEvents(context, {batch}, *services_);
     };
-    watch_.NoteBatch(input);
+    watch_.NoteProposed(input);
     return hooks() != nullptr && hooks()->append ? hooks()->append(input, next) : next(input);
   }
 
@@ -181,7 +188,9 @@ class Simulation {
       const auto it = (*snapshot)->steps.find(step_id);
       durable = it != (*snapshot)->steps.end() && it->second.logical_attempt_id() >= attempt;
     }
-    if (!durable) watch_.Note("durable-before-dispatch", "step " + step_id + " attempt " + std::to_string(attempt) + " was handed out before its StepStarted was in the log");
+    if (!durable)
+      watch_.Note("durable-before-dispatch", "step " + step_id + " attempt " + std::to_string(attempt) +
+                                                 " was handed out before its StepStarted was in the log");
   }
 
   // As the gateway does it: a decision with its audit event, then the message.
@@ -196,16 +205,18 @@ class Simulation {
     decision.decision = state::SignalVerdict::kAccepted;
     decision.policy_decision_id = ids_.NewUuid();
     decision.audit = {"simulator", "Admin", kTenant, {}, "simulated", {}};
-    const state::EventWrite audit = EngineEvent("SignalAccepted", Json::MakeObject({{"signalDecisionId", decision.signal_decision_id},
-                                                                                    {"signalId", decision.signal_id},
-                                                                                    {"signalType", type},
-                                                                                    {"policyDecisionId", decision.policy_decision_id},
-                                                                                    {"actorRole", "Admin"},
-                                                                                    {"destructive", false},
-                                                                                    {"signalPayload", payload}}));
+    const state::EventWrite audit =
+        EngineEvent("SignalAccepted", Json::MakeObject({{"signalDecisionId", decision.signal_decision_id},
+                                                        {"signalId", decision.signal_id},
+                                                        {"signalType", type},
+                                                        {"policyDecisionId", decision.policy_decision_id},
+                                                        {"actorRole", "Admin"},
+                                                        {"destructive", false},
+                                                        {"signalPayload", payload}}));
     const auto receipt = store_->RecordSignalDecision(state::TenantScope(kTenant), decision, std::span(&audit, 1));
-    if (!receipt) {
-      watch_.Note("signals-are-recorded", type + ": " + receipt.error().ToString());
+    const Status recorded = hooks() != nullptr && hooks()->decision ? hooks()->decision() : Status();
+    if (!receipt || !recorded) {
+      watch_.Note("signals-are-recorded", type + ": " + (receipt ? recorded.error() : receipt.error()).ToString());
       return std::nullopt;
     }
     Json body = payload;
@@ -243,10 +254,20 @@ class Simulation {
       plan = WithoutSteps(plan, options_.without_steps);
       if (plan.empty()) return Fail("PLAN_EMPTY", "no steps are left");
     }
-    LOCKSTEP_ASSIGN(const plan::PlanRef ref, plan::PinPlan(plan, true));
-    plan_ref_ = plan::ToJson(ref);
-    LOCKSTEP_ASSIGN(parsed_, plan::ParsePlanDocument(plan, true));
-    LOCKSTEP_TRY(store_->PutPlan(state::TenantScope(kTenant), plan));
+    if (options_.parsed != nullptr && options_.without_steps.empty()) {
+      parsed_ = options_.parsed;
+    } else {
+      LOCKSTEP_ASSIGN(plan::ParsedPlan parsed, plan::ParsePlanDocument(plan, true));
+      parsed_ = std::make_shared<const plan::ParsedPlan>(std::move(parsed));
+    }
+    LOCKSTEP_ASSIGN(const std::string sha256, store_->PutPlan(state::TenantScope(kTenant), plan));
+    // What `PinPlan` makes of it, without parsing the document a second time.
+    plan_ref_ = Json::MakeObject({{"uri", "plan:" + sha256},
+                                  {"sha256", sha256},
+                                  {"schemaVersion", parsed_->plan.schema_version},
+                                  {"planId", parsed_->plan.table.plan_id},
+                                  {"planVersion", parsed_->plan.table.plan_version},
+                                  {"sizeBytes", static_cast<int64_t>(plan.size())}});
     watch_.Expect(parsed_->plan);
     interpreter::RunInput input;
     input.plan_ref = plan_ref_;
@@ -254,19 +275,21 @@ class Simulation {
     input.policy.continue_steps = 1 + fates_.RawBelow("policy.rotate", 40);
     input.admission = {std::string(64, 'a'), false, static_cast<int64_t>(parsed_->plan.steps().size()), Json()};
     input_ = interpreter::ToJson(input);
-    if (hooks() != nullptr && hooks()->input) hooks()->input(&input_);
     return Bootstrap();
   }
 
   Status Bootstrap() {
     Json reference = Json::MakeObject();
-    for (const char* member : {"uri", "sha256", "schemaVersion", "planId", "planVersion"}) reference.Set(member, plan_ref_.GetString(member));
+    for (const char* member : {"uri", "sha256", "schemaVersion", "planId", "planVersion"})
+      reference.Set(member, plan_ref_.GetString(member));
     const state::EventWrite queued = EngineEvent(
         "RunQueued", Json::MakeObject({{"planRef", std::move(reference)},
                                        {"targetAdapter", "mock"},
                                        {"admission", Json::MakeObject({{"mode", "DIRECT"}})},
                                        {"approvalRequired", false},
-                                       {"validation", Json::MakeObject({{"status", "VALID"}, {"warningCodes", Json::MakeArray()}, {"reportSha256", std::string(64, 'a')}})}}));
+                                       {"validation", Json::MakeObject({{"status", "VALID"},
+                                                                        {"warningCodes", Json::MakeArray()},
+                                                                        {"reportSha256", std::string(64, 'a')}})}}));
     state::RunMetadata metadata;
     metadata.run_id = kRunId;
     metadata.tenant_id = kTenant;
@@ -298,15 +321,37 @@ class Simulation {
       switch (fates_.RawBelow(name + ".type", 12)) {
         case 0:
         case 1:
-        case 2: type = "PAUSE"; break;
+        case 2:
+          type = "PAUSE";
+          break;
         case 3:
-        case 4: type = "RESUME"; break;
-        case 5: type = "RETRY_STEP"; payload = step; break;
-        case 6: type = "RETRY_STEP"; payload = step; payload.Set("force", true); break;
-        case 7: type = "SKIP_STEP"; payload = step; break;
-        case 8: type = "UPDATE_PARAMS"; payload = Json::MakeObject({{"params", Json::MakeObject({{"a", fates_.RawBelow(name + ".a", 9)}})}}); break;
-        case 9: type = "CANCEL"; payload = Json::MakeObject({{"reason", "simulated"}}); break;
-        default: type = "CUSTOM:GO_NOW"; break;
+        case 4:
+          type = "RESUME";
+          break;
+        case 5:
+          type = "RETRY_STEP";
+          payload = step;
+          break;
+        case 6:
+          type = "RETRY_STEP";
+          payload = step;
+          payload.Set("force", true);
+          break;
+        case 7:
+          type = "SKIP_STEP";
+          payload = step;
+          break;
+        case 8:
+          type = "UPDATE_PARAMS";
+          payload = Json::MakeObject({{"params", Json::MakeObject({{"a", fates_.RawBelow(name + ".a", 9)}})}});
+          break;
+        case 9:
+          type = "CANCEL";
+          payload = Json::MakeObject({{"reason", "simulated"}});
+          break;
+        default:
+          type = "CUSTOM:GO_NOW";
+          break;
       }
       world_.At(at, [this, type, payload] { return Signal(type, payload); });
     }
@@ -339,7 +384,10 @@ class Simulation {
     Status done = engine_->Start(std::move(start));
     LOCKSTEP_CHECK(done.has_value(), "an engine without a store starts");
     while (true) {
+      const int64_t lost = engine_->failed_tasks();
+      watch_.BeginTask();
       const auto progress = engine_->Step();
+      watch_.EndTask(engine_->failed_tasks() != lost);
       LOCKSTEP_CHECK(progress.has_value(), "an engine without a store steps");
       if (*progress == embedded::Engine::Progress::kClosed) return;
       if (world_.tasks() > options_.max_tasks) {
@@ -363,7 +411,8 @@ class Simulation {
     if (!engine_->last_failure().empty()) watch_.Note("tasks-succeed", engine_->last_failure());
     std::vector<state::EventRecord> log;
     while (true) {
-      auto more = store_->FetchEvents(state::TenantScope(kTenant), kRunId, log.empty() ? 0 : log.back().run_seq, state::kMaxFetchLimit);
+      auto more = store_->FetchEvents(state::TenantScope(kTenant), kRunId, log.empty() ? 0 : log.back().run_seq,
+                                      state::kMaxFetchLimit);
       LOCKSTEP_CHECK(more.has_value(), "a memory store is read");
       if (more->empty()) break;
       std::move(more->begin(), more->end(), std::back_inserter(log));
@@ -371,6 +420,7 @@ class Simulation {
     if (hooks() != nullptr && hooks()->log) hooks()->log(&log);
     auto stored = store_->GetSnapshot(state::TenantScope(kTenant), kRunId);
     LOCKSTEP_CHECK(stored.has_value() && stored->has_value(), "a run has a snapshot");
+    if (hooks() != nullptr && hooks()->snapshot) hooks()->snapshot(&**stored);
     watch_.HoldLog(log, **stored, engine_->closed());
     Replay(log, &result);
     result.violation = watch_.First();
@@ -379,9 +429,33 @@ class Simulation {
 
   // Every execution through the replayer; after each workflow task its snapshot is that of the log up to there.
   void Replay(const std::vector<state::EventRecord>& log, SimulationResult* result) {
+    // Events that a lost task appended stand where it was lost; the task after it asks for them elsewhere, or not at
+    // all because it knows more. No history accounts for their place: they are counted, and a replay is not blamed for
+    // them.
+    std::set<int64_t> misplaced;
+    for (const state::EventRecord& event : log) {
+      if (watch_.Misplaced(event.idempotency_key)) misplaced.insert(event.run_seq);
+      if (watch_.Orphaned(event.idempotency_key)) ++result->orphans;
+    }
+    const auto note = [&](const std::string& where, const workflow::Divergence& divergence) {
+      for (const int64_t seq : misplaced) {
+        if (divergence.command.ends_with("(runSeq " + std::to_string(seq) + ")") && divergence.expected == "this event")
+          return;
+      }
+      watch_.Note("replay-is-identical", where + divergence.Summary());
+    };
     replay::EngineLog engine_log(log, {});
     state::Snapshot projected;
     size_t next = 0;
+    const auto project = [&] {
+      if (hooks() != nullptr && hooks()->projected) {
+        state::EventRecord altered = log[next++];
+        hooks()->projected(&altered);
+        state::Project(&projected, altered);
+      } else {
+        state::Project(&projected, log[next++]);
+      }
+    };
     for (size_t i = 0; i < engine_->executions(); ++i) {
       const embedded::History* history = &engine_->execution(i).history();
       embedded::History altered;
@@ -397,29 +471,34 @@ class Simulation {
       session.on_step = [&](const replay::SessionStep& step) {
         if (step.matched) return true;
         const state::Snapshot& replayed = step.log.snapshot();
-        while (next < log.size() && log[next].run_seq <= replayed.last_event_seq) state::Project(&projected, log[next++]);
+        while (next < log.size() && log[next].run_seq <= replayed.last_event_seq) project();
         if (replayed == projected) return true;
-        watch_.Note("hashes-equal-at-every-task", where + "after workflow task " + std::to_string(step.position + 1) + ": snapshot of the log " +
-                                                      state::SnapshotHash(projected) + " outcome " + state::OutcomeHash(projected) + ", of the replay " +
-                                                      state::SnapshotHash(replayed) + " outcome " + state::OutcomeHash(replayed));
+        watch_.Note("hashes-equal-at-every-task", where + "after workflow task " + std::to_string(step.position + 1) +
+                                                      ": snapshot of the log " + state::SnapshotHash(projected) +
+                                                      " outcome " + state::OutcomeHash(projected) + ", of the replay " +
+                                                      state::SnapshotHash(replayed) + " outcome " +
+                                                      state::OutcomeHash(replayed));
         return true;
       };
       const replay::SessionResult replayed = replay::ReplayHistory(*history, session, &engine_log);
-      for (const workflow::Divergence& divergence : replayed.divergences) watch_.Note("replay-is-identical", where + divergence.Summary());
+      for (const workflow::Divergence& divergence : replayed.divergences) note(where, divergence);
     }
-    if (!watch_.First()) engine_log.Finish();
-    for (const workflow::Divergence& divergence : engine_log.TakeDivergences()) watch_.Note("replay-is-identical", divergence.Summary());
-    while (next < log.size()) state::Project(&projected, log[next++]);
+    while (next < log.size()) project();
     result->status = std::string(state::Name(projected.status));
     result->snapshot_hash = state::SnapshotHash(projected);
     result->outcome_hash = state::OutcomeHash(projected);
     const state::Snapshot& replayed = engine_log.snapshot();
-    if (state::OutcomeHash(replayed) != result->outcome_hash) {
-      watch_.Note("hashes-equal", "outcome of the log " + result->outcome_hash + ", of the replay " + state::OutcomeHash(replayed));
+    const bool beyond = !misplaced.empty() && *misplaced.rbegin() > replayed.last_event_seq;
+    if (!beyond && state::OutcomeHash(replayed) != result->outcome_hash) {
+      watch_.Note("hashes-equal",
+                  "outcome of the log " + result->outcome_hash + ", of the replay " + state::OutcomeHash(replayed));
     }
     if (replayed.last_event_seq == projected.last_event_seq && state::SnapshotHash(replayed) != result->snapshot_hash) {
-      watch_.Note("hashes-equal", "snapshot of the log " + result->snapshot_hash + ", of the replay " + state::SnapshotHash(replayed));
+      watch_.Note("hashes-equal",
+                  "snapshot of the log " + result->snapshot_hash + ", of the replay " + state::SnapshotHash(replayed));
     }
+    if (!watch_.First()) engine_log.Finish();
+    for (const workflow::Divergence& divergence : engine_log.TakeDivergences()) note("", divergence);
   }
 
   const SimulationOptions& options_;
@@ -431,13 +510,14 @@ class Simulation {
   workflow::WorkflowRegistry registry_;
   std::shared_ptr<state::IRunStateStore> store_;
   std::shared_ptr<steps::Services> services_;
-  std::optional<plan::ParsedPlan> parsed_;
+  std::shared_ptr<const plan::ParsedPlan> parsed_;
   Json plan_ref_;
   Json input_;
   std::unique_ptr<embedded::Engine> engine_;
 };
 
-// --- the world -----------------------------------------------------------------------------------------------------------
+// --- the world
+// -----------------------------------------------------------------------------------------------------------
 
 std::optional<News> SimWorld::TakeNews() {
   while (!queue_.empty() && queue_.top().at <= clock_->now) {
@@ -455,7 +535,8 @@ void SimWorld::Answer(const ActivityAttempt& attempt, const std::string& name, N
     if (cancelled_.contains(token)) return std::nullopt;
     return std::move(news);
   });
-  if (fates_->Happens(Fault::kDuplicates, name + ":twice", 60)) Say(at + fates_->RawBelow(name + ":again", 2'000), std::move(news));
+  if (fates_->Happens(Fault::kDuplicates, name + ":twice", 60))
+    Say(at + fates_->RawBelow(name + ":again", 2'000), std::move(news));
 }
 
 void SimWorld::StartAttempt(ActivityAttempt attempt) {
@@ -470,7 +551,8 @@ void SimWorld::StartAttempt(ActivityAttempt attempt) {
       news = embedded::AttemptFailed{attempt.token, ToFailure(result.error())};
     }
     if (fates_->Happens(Fault::kFailures, name + ":fail", 20)) {
-      news = embedded::AttemptFailed{attempt.token, ToFailure(Error("PLAN_FETCH_FAILED", "the plan store did not answer", true))};
+      news = embedded::AttemptFailed{attempt.token,
+                                     ToFailure(Error("PLAN_FETCH_FAILED", "the plan store did not answer", true))};
     }
     Answer(attempt, name, std::move(news), fates_->Number(Fault::kDurations, name + ":time", 1, 40, 5));
     return;
@@ -485,7 +567,8 @@ void SimWorld::StartAttempt(ActivityAttempt attempt) {
   if (fates_->Happens(Fault::kTimeouts, name + ":lost", 40)) {
     // Nobody answers; the server gives up on it. Perhaps the answer comes after that.
     if (fates_->Happens(Fault::kLate, name + ":late", 500)) {
-      const int64_t limit = attempt.heartbeat_ms > 0 ? std::min(attempt.heartbeat_ms, attempt.start_to_close_ms) : attempt.start_to_close_ms;
+      const int64_t limit = attempt.heartbeat_ms > 0 ? std::min(attempt.heartbeat_ms, attempt.start_to_close_ms)
+                                                     : attempt.start_to_close_ms;
       Say(clock_->now + limit + fates_->RawBelow(name + ":later", 5'000),
           embedded::AttemptCompleted{attempt.token, workflow::JsonPayloads(Json::MakeObject({{"status", "SUCCESS"}}))});
     }
@@ -504,7 +587,10 @@ void SimWorld::StartAttempt(ActivityAttempt attempt) {
     return;
   }
   if (fates_->Happens(Fault::kFailures, name + ":fail", 120)) {
-    Answer(attempt, name, embedded::AttemptFailed{attempt.token, ToFailure(Error("TRANSIENT_STEP_ERROR", "the warehouse did not answer", true))}, takes);
+    Answer(attempt, name,
+           embedded::AttemptFailed{attempt.token,
+                                   ToFailure(Error("TRANSIENT_STEP_ERROR", "the warehouse did not answer", true))},
+           takes);
     return;
   }
   const int64_t n = fates_->RawBelow(step_id + ".value", 12);
@@ -515,8 +601,12 @@ void SimWorld::StartAttempt(ActivityAttempt attempt) {
       if (pointer.is_string() && pointer.AsString() == "/n") probes.Set("/n", n);
     }
   }
-  Json output = Json::MakeObject({{"status", "SUCCESS"}, {"artifactRefs", Json::MakeArray()}, {"engineAttemptId", attempt.token.attempt},
-                                  {"durationMs", takes}, {"result", Json::MakeObject({{"n", n}})}, {"probes", std::move(probes)}});
+  Json output = Json::MakeObject({{"status", "SUCCESS"},
+                                  {"artifactRefs", Json::MakeArray()},
+                                  {"engineAttemptId", attempt.token.attempt},
+                                  {"durationMs", takes},
+                                  {"result", Json::MakeObject({{"n", n}})},
+                                  {"probes", std::move(probes)}});
   Answer(attempt, name, embedded::AttemptCompleted{attempt.token, workflow::JsonPayloads(output)}, takes);
 }
 
@@ -525,7 +615,8 @@ void SimWorld::CancelAttempt(AttemptToken token) {
   // Some finish what they do, others stop.
   if (fates_->Happens(Fault::kLate, name + ":finishes", 250)) return;
   cancelled_.insert(token);
-  Say(clock_->now + fates_->Number(Fault::kDurations, name + ":stops", 1, 8'000, 10), embedded::AttemptCancelled{token, {}});
+  Say(clock_->now + fates_->Number(Fault::kDurations, name + ":stops", 1, 8'000, 10),
+      embedded::AttemptCancelled{token, {}});
 }
 
 Result<Json> SimWorld::RunLocal(const workflow::LocalActivityRequest& request, int32_t attempt) {
@@ -533,11 +624,13 @@ Result<Json> SimWorld::RunLocal(const workflow::LocalActivityRequest& request, i
   if (!input) return Fail(input.error());
   const std::string name = request.activity_id + "#" + std::to_string(attempt);
   clock_->now += fates_->Number(Fault::kSlowTasks, "local." + name + ":time", 0, 9, 1);
-  if (fates_->Happens(Fault::kSlowTasks, "local." + name + ":slow", 15)) clock_->now += fates_->RawBelow("local." + name + ":slower", 3'000);
+  if (fates_->Happens(Fault::kSlowTasks, "local." + name + ":slow", 15))
+    clock_->now += fates_->RawBelow("local." + name + ":slower", 3'000);
   // An outage begins somewhere and goes on for some tries.
   const std::string outage = "store." + request.activity_id;
   const int64_t tries = fates_->RawBelow(outage + ".tries", 4) == 0 ? 1 + fates_->RawBelow(outage + ".many", 7) : 1;
-  if (attempt <= tries && fates_->RawBelow(outage, 1000) < 30 && fates_->Happens(Fault::kStore, outage + ":down#" + std::to_string(attempt), 1000)) {
+  if (attempt <= tries && fates_->RawBelow(outage, 1000) < 30 &&
+      fates_->Happens(Fault::kStore, outage + ":down#" + std::to_string(attempt), 1000)) {
     return Fail("STATE_STORE_UNAVAILABLE", "the store is down", true);
   }
   Result<Json> result = request.activity_type == "emitEvents" ? run_->Append(*input) : run_->CompileSnapshot(*input);
@@ -550,10 +643,9 @@ Result<Json> SimWorld::RunLocal(const workflow::LocalActivityRequest& request, i
 
 embedded::Mishap SimWorld::NextMishap() {
   const std::string name = "task." + std::to_string(tasks_++);
-  if (run_->broken(tasks_ - 1)) return embedded::Mishap::kNone;
   if (fates_->Happens(Fault::kCrashes, name + ":lost", 25)) return embedded::Mishap::kWorkerLost;
   if (fates_->Happens(Fault::kCrashes, name + ":idle", 10)) return embedded::Mishap::kWorkerIdle;
-  if (fates_->Happens(Fault::kEvictions, name + ":evicted", 120)) return embedded::Mishap::kEvicted;
+  if (fates_->Happens(Fault::kEvictions, name + ":evicted", 70)) return embedded::Mishap::kEvicted;
   return embedded::Mishap::kNone;
 }
 
@@ -565,6 +657,8 @@ void SimWorld::TaskStarted() {
 
 }  // namespace
 
-Result<SimulationResult> Simulate(uint64_t seed, const SimulationOptions& options) { return Simulation(seed, options).Run(); }
+Result<SimulationResult> Simulate(uint64_t seed, const SimulationOptions& options) {
+  return Simulation(seed, options).Run();
+}
 
 }  // namespace lockstep::simulate

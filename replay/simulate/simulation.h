@@ -1,7 +1,7 @@
-// Whole runs of plans under virtual time and injected trouble (`lockstep simulate`): the embedded engine, the interpreter and the
-// engine's own activities over a memory store, one thread, one seed a run. After a run its histories are replayed through the
-// replayer's session, in full, with the snapshot compared after every workflow task, and the invariants of spec 02 and 04 are held
-// against log and histories (`Invariants`).
+// Whole runs of plans under virtual time and injected trouble (`lockstep simulate`): the embedded engine, the
+// interpreter and the engine's own activities over a memory store, one thread, one seed a run. After a run its
+// histories are replayed through the replayer's session, in full, with the snapshot compared after every workflow task,
+// and the invariants of spec 02 and 04 are held against log and histories (`Invariants`).
 //
 // A run is a pure function of plan, seed, faults and the decisions left in: the same on every machine.
 // Threads: `Simulate` may be called from many at once.
@@ -22,11 +22,19 @@
 #include "engine-core/base/json.h"
 #include "engine-core/base/result.h"
 #include "engine-core/state/event.h"
+#include "engine-core/state/snapshot.h"
 #include "replay/simulate/fates.h"
 #include "replay/simulate/random_plan.h"
 
 namespace temporal::api::history::v1 {
 class History;
+}
+
+namespace lockstep::workflow {
+class WorkflowRegistry;
+}
+namespace lockstep::plan {
+struct ParsedPlan;
 }
 
 namespace lockstep::simulate {
@@ -35,22 +43,25 @@ namespace lockstep::simulate {
 struct Hooks {
   // In place of an append: `next` is the store's own.
   std::function<Result<Json>(const Json& input, const std::function<Result<Json>(const Json&)>& next)> append;
-  // The log as the invariants see it.
+  // Result of `fetchPlan` or `validatePlan`.
+  std::function<void(std::string_view type, Json* result)> control;
+  // What a decision on a signal ends with.
+  std::function<Status()> decision;
+  // The workflows the engine and the replayer know.
+  std::function<void(workflow::WorkflowRegistry*)> registry;
+  // The log and the store's snapshot as the invariants see them, and an event as it is projected beside the replay.
   std::function<void(std::vector<state::EventRecord>*)> log;
+  std::function<void(state::Snapshot*)> snapshot;
+  std::function<void(state::EventRecord*)> projected;
   // A history before it is replayed.
   std::function<void(temporal::api::history::v1::History*)> history;
-  // Input of the run before it starts.
-  std::function<void(Json*)> input;
-  // The code of the workflow task is broken for this task (counted over the run from 0).
-  std::function<bool(int64_t task)> break_task;
-  // The attempt is handed out before its events are durable.
-  bool dispatch_early = false;
-  // The run is never helped to its end.
+  // Nobody helps a run to its end that waits for an operator.
   bool no_help = false;
 };
 
 struct SimulationOptions {
-  std::string plan;  // empty: a random one
+  std::string plan;                                // empty: a random one
+  std::shared_ptr<const plan::ParsedPlan> parsed;  // of `plan`, to spare many runs the parsing; may be empty
   PlanShape shape;
   FaultSet faults = FaultSet::All();
   std::optional<std::set<std::string>> only;  // decisions to take; nothing: all
@@ -75,11 +86,14 @@ struct SimulationResult {
   int64_t tasks = 0;
   int64_t events = 0;
   int64_t executions = 0;
+  // Events of the log that no history accounts for: a worker was lost right after it had appended them, and the next
+  // one, which knew of a signal that had come meanwhile, decided otherwise.
+  int64_t orphans = 0;
 };
 
 struct Invariant {
   std::string_view name;
-  std::string_view spec;     // where the rule stands
+  std::string_view spec;  // where the rule stands
   std::string_view meaning;
 };
 std::span<const Invariant> Invariants();
@@ -87,7 +101,8 @@ std::span<const Invariant> Invariants();
 // PLAN_* and others of admission when the plan is not valid.
 Result<SimulationResult> Simulate(uint64_t seed, const SimulationOptions& options);
 
-// --- many seeds ----------------------------------------------------------------------------------------------------------
+// --- many seeds
+// ----------------------------------------------------------------------------------------------------------
 
 struct Range {
   uint64_t first = 0;
@@ -122,6 +137,7 @@ struct BatchResult {
   uint64_t events = 0;
   uint64_t executions = 0;
   uint64_t decisions = 0;  // that did not go well
+  uint64_t orphans = 0;
   std::map<std::string, uint64_t> statuses;
   std::vector<Failure> failures;  // by seed
   bool stopped = false;

@@ -1,11 +1,11 @@
 // The embedded history and the real server's are equal in type, order and attributes, for every recorded run under
-// fixtures/histories: the engine is driven with what came from outside (outcomes of activities, signals, timers, when a worker
-// took a task and when it was lost), in the order and at the times of the record, and must write every event that the server
-// wrote.
+// fixtures/histories: the engine is driven with what came from outside (outcomes of activities, signals, timers, when a
+// worker took a task and when it was lost), in the order and at the times of the record, and must write every event
+// that the server wrote.
 //
-// Masked, because they are ids or times, or made of them: task ids, event times, request ids, identities, names of sticky
-// queues, reset points' times, the rest of a back-off, and the size of the history so far (the server counts its own storage
-// format). Everything else is compared, payloads byte for byte.
+// Masked, because they are ids or times, or made of them: task ids, event times, request ids, identities, names of
+// sticky queues, reset points' times, the rest of a back-off, and the size of the history so far (the server counts its
+// own storage format). Everything else is compared, payloads byte for byte.
 #include <gmock/gmock.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
@@ -41,7 +41,9 @@ class Ids final : public IIdGenerator {
   std::deque<std::string> given;
 };
 
-int64_t Nanos(const HistoryEvent& event) { return event.event_time().seconds() * 1'000'000'000 + event.event_time().nanos(); }
+int64_t Nanos(const HistoryEvent& event) {
+  return event.event_time().seconds() * 1'000'000'000 + event.event_time().nanos();
+}
 
 // One recorded execution as the outside saw it.
 class RecordWorld final : public World {
@@ -56,11 +58,14 @@ class RecordWorld final : public World {
     if (now_ == 0) now_ = ToMillis(history->events(0).event_time());
     for (const HistoryEvent& event : history->events()) {
       if (!workflow::IsCommandEvent(event)) happenings_.push_back(&event);
-      if (event.event_type() == EVENT_TYPE_WORKFLOW_TASK_SCHEDULED || event.event_type() == EVENT_TYPE_WORKFLOW_TASK_STARTED) continue;
+      if (event.event_type() == EVENT_TYPE_WORKFLOW_TASK_SCHEDULED ||
+          event.event_type() == EVENT_TYPE_WORKFLOW_TASK_STARTED)
+        continue;
       const int64_t started = StartedOf(event);
       if (started > 0) end_of_[started] = &event;
     }
-    std::stable_sort(happenings_.begin(), happenings_.end(), [](const HistoryEvent* a, const HistoryEvent* b) { return Nanos(*a) < Nanos(*b); });
+    std::stable_sort(happenings_.begin(), happenings_.end(),
+                     [](const HistoryEvent* a, const HistoryEvent* b) { return Nanos(*a) < Nanos(*b); });
     next_ = 0;
   }
 
@@ -70,7 +75,10 @@ class RecordWorld final : public World {
   void StartAttempt(ActivityAttempt) override {}
   void CancelAttempt(AttemptToken) override {}
   void DropAttempt(AttemptToken) override {}
-  Mishap NextMishap() override { return end_ != nullptr && end_->has_workflow_task_timed_out_event_attributes() ? Mishap::kWorkerLost : Mishap::kNone; }
+  Mishap NextMishap() override {
+    return end_ != nullptr && end_->has_workflow_task_timed_out_event_attributes() ? Mishap::kWorkerLost
+                                                                                   : Mishap::kNone;
+  }
 
   // What happened until the task was answered is news for the task after it.
   void TaskStarted() override {
@@ -102,9 +110,12 @@ class RecordWorld final : public World {
 
  private:
   static int64_t StartedOf(const HistoryEvent& event) {
-    if (event.has_workflow_task_completed_event_attributes()) return event.workflow_task_completed_event_attributes().started_event_id();
-    if (event.has_workflow_task_failed_event_attributes()) return event.workflow_task_failed_event_attributes().started_event_id();
-    if (event.has_workflow_task_timed_out_event_attributes()) return event.workflow_task_timed_out_event_attributes().started_event_id();
+    if (event.has_workflow_task_completed_event_attributes())
+      return event.workflow_task_completed_event_attributes().started_event_id();
+    if (event.has_workflow_task_failed_event_attributes())
+      return event.workflow_task_failed_event_attributes().started_event_id();
+    if (event.has_workflow_task_timed_out_event_attributes())
+      return event.workflow_task_timed_out_event_attributes().started_event_id();
     return 0;
   }
 
@@ -114,7 +125,10 @@ class RecordWorld final : public World {
 
   // Numbers of the record are those of the engine, or the histories differ before this.
   AttemptToken Token(int64_t scheduled, int64_t started) const {
-    const int32_t attempt = started == 0 ? 1 : history_->events(static_cast<int>(started - 1)).activity_task_started_event_attributes().attempt();
+    const int32_t attempt =
+        started == 0
+            ? 1
+            : history_->events(static_cast<int>(started - 1)).activity_task_started_event_attributes().attempt();
     return {engine_->run().start().execution, scheduled, attempt};
   }
 
@@ -156,22 +170,29 @@ class RecordWorld final : public World {
         if (engine_->failed_tasks() > 0 && !engine_->last_failure().empty()) Problem(event, engine_->last_failure());
         return;
       }
-      case EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: run.TimeOutTask(now_); return;
-      case EVENT_TYPE_ACTIVITY_TASK_STARTED: StartActivity(event); return;
+      case EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+        run.TimeOutTask(now_);
+        return;
+      case EVENT_TYPE_ACTIVITY_TASK_STARTED:
+        StartActivity(event);
+        return;
       case EVENT_TYPE_ACTIVITY_TASK_COMPLETED: {
         const auto& done = event.activity_task_completed_event_attributes();
-        taken = run.CompleteActivity(now_, Token(done.scheduled_event_id(), done.started_event_id()), done.result(), "");
+        taken =
+            run.CompleteActivity(now_, Token(done.scheduled_event_id(), done.started_event_id()), done.result(), "");
         break;
       }
       case EVENT_TYPE_ACTIVITY_TASK_FAILED: {
         const auto& failed = event.activity_task_failed_event_attributes();
-        taken = run.FailActivity(now_, Token(failed.scheduled_event_id(), failed.started_event_id()), failed.failure(), "");
+        taken =
+            run.FailActivity(now_, Token(failed.scheduled_event_id(), failed.started_event_id()), failed.failure(), "");
         break;
       }
       case EVENT_TYPE_ACTIVITY_TASK_CANCELED: {
         const auto& cancelled = event.activity_task_canceled_event_attributes();
         if (cancelled.started_event_id() == 0) return;  // the server's own doing
-        taken = run.CancelActivity(now_, Token(cancelled.scheduled_event_id(), cancelled.started_event_id()), cancelled.details(), "");
+        taken = run.CancelActivity(now_, Token(cancelled.scheduled_event_id(), cancelled.started_event_id()),
+                                   cancelled.details(), "");
         break;
       }
       case EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: {
@@ -180,7 +201,9 @@ class RecordWorld final : public World {
         taken = run.TimeOutActivity(now_, timed_out.scheduled_event_id(), type);
         break;
       }
-      case EVENT_TYPE_TIMER_FIRED: taken = run.FireTimer(now_, event.timer_fired_event_attributes().timer_id()); break;
+      case EVENT_TYPE_TIMER_FIRED:
+        taken = run.FireTimer(now_, event.timer_fired_event_attributes().timer_id());
+        break;
       case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: {
         const auto& signal = event.workflow_execution_signaled_event_attributes();
         taken = run.Signal(now_, signal.signal_name(), signal.input(), "", signal.request_id());
@@ -190,14 +213,17 @@ class RecordWorld final : public World {
         taken = run.RequestCancel(now_, event.workflow_execution_cancel_requested_event_attributes().cause(), "");
         break;
       case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-      case EVENT_TYPE_WORKFLOW_TASK_COMPLETED: return;
-      default: return Problem(event, "nothing this test knows");
+      case EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+        return;
+      default:
+        return Problem(event, "nothing this test knows");
     }
     if (!taken) Problem(event, "the engine does not wait for it");
   }
 
   void Problem(const HistoryEvent& event, const std::string& what) {
-    if (problem_.empty()) problem_ = "event " + std::to_string(event.event_id()) + " " + EventType_Name(event.event_type()) + ": " + what;
+    if (problem_.empty())
+      problem_ = "event " + std::to_string(event.event_id()) + " " + EventType_Name(event.event_type()) + ": " + what;
   }
 
   Engine* engine_ = nullptr;
@@ -211,7 +237,8 @@ class RecordWorld final : public World {
   std::string problem_;
 };
 
-// --- comparing -----------------------------------------------------------------------------------------------------------
+// --- comparing
+// -----------------------------------------------------------------------------------------------------------
 
 template <typename Attributes>
 void MaskIdentity(Attributes* attributes) {
@@ -227,7 +254,8 @@ HistoryEvent Masked(const HistoryEvent& event) {
     case EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: {
       auto* started = copy.mutable_workflow_execution_started_event_attributes();
       MaskIdentity(started);
-      if (ToMillis(started->first_workflow_task_backoff()) > 0) SetMillis(1, started->mutable_first_workflow_task_backoff());
+      if (ToMillis(started->first_workflow_task_backoff()) > 0)
+        SetMillis(1, started->mutable_first_workflow_task_backoff());
       for (auto& point : *started->mutable_prev_auto_reset_points()->mutable_points()) {
         point.mutable_create_time()->Clear();
         point.mutable_expire_time()->Clear();
@@ -244,16 +272,35 @@ HistoryEvent Masked(const HistoryEvent& event) {
       MaskIdentity(copy.mutable_workflow_task_started_event_attributes());
       copy.mutable_workflow_task_started_event_attributes()->set_history_size_bytes(0);
       break;
-    case EVENT_TYPE_WORKFLOW_TASK_COMPLETED: MaskIdentity(copy.mutable_workflow_task_completed_event_attributes()); break;
-    case EVENT_TYPE_WORKFLOW_TASK_FAILED: MaskIdentity(copy.mutable_workflow_task_failed_event_attributes()); break;
-    case EVENT_TYPE_ACTIVITY_TASK_STARTED: MaskIdentity(copy.mutable_activity_task_started_event_attributes()); break;
-    case EVENT_TYPE_ACTIVITY_TASK_COMPLETED: MaskIdentity(copy.mutable_activity_task_completed_event_attributes()); break;
-    case EVENT_TYPE_ACTIVITY_TASK_FAILED: MaskIdentity(copy.mutable_activity_task_failed_event_attributes()); break;
-    case EVENT_TYPE_ACTIVITY_TASK_CANCELED: MaskIdentity(copy.mutable_activity_task_canceled_event_attributes()); break;
-    case EVENT_TYPE_TIMER_CANCELED: MaskIdentity(copy.mutable_timer_canceled_event_attributes()); break;
-    case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: MaskIdentity(copy.mutable_workflow_execution_signaled_event_attributes()); break;
-    case EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: MaskIdentity(copy.mutable_workflow_execution_cancel_requested_event_attributes()); break;
-    default: break;
+    case EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+      MaskIdentity(copy.mutable_workflow_task_completed_event_attributes());
+      break;
+    case EVENT_TYPE_WORKFLOW_TASK_FAILED:
+      MaskIdentity(copy.mutable_workflow_task_failed_event_attributes());
+      break;
+    case EVENT_TYPE_ACTIVITY_TASK_STARTED:
+      MaskIdentity(copy.mutable_activity_task_started_event_attributes());
+      break;
+    case EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+      MaskIdentity(copy.mutable_activity_task_completed_event_attributes());
+      break;
+    case EVENT_TYPE_ACTIVITY_TASK_FAILED:
+      MaskIdentity(copy.mutable_activity_task_failed_event_attributes());
+      break;
+    case EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+      MaskIdentity(copy.mutable_activity_task_canceled_event_attributes());
+      break;
+    case EVENT_TYPE_TIMER_CANCELED:
+      MaskIdentity(copy.mutable_timer_canceled_event_attributes());
+      break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+      MaskIdentity(copy.mutable_workflow_execution_signaled_event_attributes());
+      break;
+    case EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+      MaskIdentity(copy.mutable_workflow_execution_cancel_requested_event_attributes());
+      break;
+    default:
+      break;
   }
   return copy;
 }
@@ -294,7 +341,8 @@ std::string Compare(const std::filesystem::path& folder) {
   EngineOptions options;
   options.worker.registry = &registry;
   if (const Json* pins = record->manifest.Find("asOf")) {
-    for (const auto& [change, version] : pins->AsObject()) options.worker.version_pins[change] = static_cast<int>(version.AsInt());
+    for (const auto& [change, version] : pins->AsObject())
+      options.worker.version_pins[change] = static_cast<int>(version.AsInt());
   }
   options.ids = &ids;
   options.run_ids = &run_ids;
@@ -313,8 +361,10 @@ std::string Compare(const std::filesystem::path& folder) {
     world.Use(&recorded[i], &engine);
     if (i == 0 && !engine.Start(start)) return "the engine does not start";
     const std::string problem = world.Play();
-    const std::string difference = engine.executions() <= i ? "no such execution" : FirstDifference(recorded[i], engine.execution(i).history());
-    if (!difference.empty()) return "execution " + std::to_string(i + 1) + ": " + difference + (problem.empty() ? "" : " (" + problem + ")");
+    const std::string difference =
+        engine.executions() <= i ? "no such execution" : FirstDifference(recorded[i], engine.execution(i).history());
+    if (!difference.empty())
+      return "execution " + std::to_string(i + 1) + ": " + difference + (problem.empty() ? "" : " (" + problem + ")");
     if (!problem.empty()) return problem;
   }
   return {};
@@ -328,7 +378,8 @@ TEST_P(EmbeddedHistory, EqualsTheServersInTypeOrderAndAttributes) {
 
 std::vector<std::string> Fixtures() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "fixtures/histories")) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(LOCKSTEP_SOURCE_DIR) / "fixtures/histories")) {
     if (replay::IsRecordDirectory(entry.path())) names.push_back(entry.path().filename().string());
   }
   std::sort(names.begin(), names.end());

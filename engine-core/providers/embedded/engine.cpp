@@ -15,7 +15,8 @@ constexpr char kSdkVersion[] = "0.1.0";
 
 Engine::Engine(EngineOptions options, World* world, HistoryStore* store)
     : options_(std::move(options)), world_(world), store_(store), worker_(options_.worker) {
-  LOCKSTEP_CHECK(options_.ids != nullptr && world_ != nullptr && options_.worker.registry != nullptr, "an engine needs ids, a world and workflows");
+  LOCKSTEP_CHECK(options_.ids != nullptr && world_ != nullptr && options_.worker.registry != nullptr,
+                 "an engine needs ids, a world and workflows");
 }
 
 Engine::~Engine() = default;
@@ -52,7 +53,8 @@ Status Engine::Save() {
   return {};
 }
 
-// --- the outside ---------------------------------------------------------------------------------------------------------
+// --- the outside
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -67,16 +69,21 @@ Status Engine::Apply(News news) {
   const UnixMillis now = world_->Now();
   ServerRun& server = run();
   const std::string& identity = options_.identity;
-  std::visit(Overloaded{
-                 [&](AttemptCompleted& done) { server.CompleteActivity(now, done.token, std::move(done.result), identity); },
-                 [&](AttemptFailed& failed) { server.FailActivity(now, failed.token, std::move(failed.failure), identity); },
-                 [&](AttemptCancelled& cancelled) { server.CancelActivity(now, cancelled.token, std::move(cancelled.details), identity); },
-                 [&](AttemptBeat& beat) { server.Heartbeat(now, beat.token, std::move(beat.details)); },
-                 [&](SignalSent& signal) { server.Signal(now, signal.name, std::move(signal.input), identity, signal.request_id); },
-                 [&](CancelSent& cancel) { server.RequestCancel(now, cancel.cause, identity); },
-                 [&](TerminateSent& terminate) { server.Terminate(now, terminate.reason, identity); },
-             },
-             news);
+  std::visit(
+      Overloaded{
+          [&](AttemptCompleted& done) { server.CompleteActivity(now, done.token, std::move(done.result), identity); },
+          [&](AttemptFailed& failed) { server.FailActivity(now, failed.token, std::move(failed.failure), identity); },
+          [&](AttemptCancelled& cancelled) {
+            server.CancelActivity(now, cancelled.token, std::move(cancelled.details), identity);
+          },
+          [&](AttemptBeat& beat) { server.Heartbeat(now, beat.token, std::move(beat.details)); },
+          [&](SignalSent& signal) {
+            server.Signal(now, signal.name, std::move(signal.input), identity, signal.request_id);
+          },
+          [&](CancelSent& cancel) { server.RequestCancel(now, cancel.cause, identity); },
+          [&](TerminateSent& terminate) { server.Terminate(now, terminate.reason, identity); },
+      },
+      news);
   dirty_ = true;
   return {};
 }
@@ -117,7 +124,8 @@ Status Engine::Dispatch() {
   return {};
 }
 
-// --- workflow tasks ------------------------------------------------------------------------------------------------------
+// --- workflow tasks
+// ------------------------------------------------------------------------------------------------------
 
 Status Engine::RunTask() {
   if (closed() || !run().task_scheduled()) return {};
@@ -147,7 +155,8 @@ Status Engine::RunTask() {
       ++failed_tasks_;
       last_failure_ = worker_.failure().message();
       // As with a real worker: a task that fails again is left to time out, which paces the repeats.
-      if (run().task_attempt() == 1) run().FailTask(world_->Now(), worker_.cause(), worker_.failure(), options_.identity);
+      if (run().task_attempt() == 1)
+        run().FailTask(world_->Now(), worker_.cause(), worker_.failure(), options_.identity);
       worker_.Evict();
       break;
     }
@@ -183,7 +192,8 @@ void Engine::FollowRotation() {
   chain_.push_back(std::make_unique<ServerRun>(std::move(*next), Ids(), world_->Now()));
 }
 
-// --- the loop ------------------------------------------------------------------------------------------------------------
+// --- the loop
+// ------------------------------------------------------------------------------------------------------------
 
 Result<Engine::Progress> Engine::Step() {
   LOCKSTEP_TRY(Pump());

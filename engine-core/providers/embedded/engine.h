@@ -1,7 +1,8 @@
-// The embedded engine: one run (a chain of executions) in this process, the server's half (`ServerRun`) and the worker's half
-// (`WorkerRun`) driven by one loop. The histories it writes are those of a Temporal server, so its runs replay like any other.
-// Time and work come from a `World`; what must survive the process goes to a `HistoryStore`, before anything depends on it: an
-// activity is handed out only after the command that asked for it is stored.
+// The embedded engine: one run (a chain of executions) in this process, the server's half (`ServerRun`) and the
+// worker's half
+// (`WorkerRun`) driven by one loop. The histories it writes are those of a Temporal server, so its runs replay like any
+// other. Time and work come from a `World`; what must survive the process goes to a `HistoryStore`, before anything
+// depends on it: an activity is handed out only after the command that asked for it is stored.
 //
 //   Engine engine(options, &world, &store);
 //   LOCKSTEP_TRY(engine.Start(start));           // or Resume(workflow_id)

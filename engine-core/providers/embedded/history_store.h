@@ -1,10 +1,10 @@
-// Where embedded runs survive the process: histories, what is open besides them, and messages that other processes leave for a
-// run (`lockstep signal`). One implementation, on SQLite: `<folder>/embedded.db`, WAL, full synchronisation; a save is one
-// transaction.
+// Where embedded runs survive the process: histories, what is open besides them, and messages that other processes
+// leave for a run (`lockstep signal`). One implementation, on SQLite: `<folder>/embedded.db`, WAL, full
+// synchronisation; a save is one transaction.
 //
-// Errors: EMBEDDED_STORE_FAILED (retryable: the medium failed), EMBEDDED_STATE_CORRUPT (a row that cannot be read back),
-// EMBEDDED_STORE_VERSION (written by a later build).
-// Threads: any call from any thread; several processes may share the file.
+// Errors: EMBEDDED_STORE_FAILED (retryable: the medium failed), EMBEDDED_STATE_CORRUPT (a row that cannot be read
+// back), EMBEDDED_STORE_VERSION (written by a later build). Threads: any call from any thread; several processes may
+// share the file.
 #pragma once
 
 #include <filesystem>

@@ -8,8 +8,8 @@
 
 #include "engine-core/base/base64.h"
 #include "engine-core/base/check.h"
-#include "engine-core/workflow/payload.h"
 #include "engine-core/providers/embedded/messages.h"
+#include "engine-core/workflow/payload.h"
 
 namespace lockstep::embedded {
 
@@ -50,16 +50,23 @@ Failure TimeoutFailure(std::string message, TimeoutType type) {
 
 std::string_view TimeoutName(TimeoutType type) {
   switch (type) {
-    case TIMEOUT_TYPE_START_TO_CLOSE: return "StartToClose";
-    case TIMEOUT_TYPE_SCHEDULE_TO_START: return "ScheduleToStart";
-    case TIMEOUT_TYPE_SCHEDULE_TO_CLOSE: return "ScheduleToClose";
-    case TIMEOUT_TYPE_HEARTBEAT: return "Heartbeat";
-    default: return "Unspecified";
+    case TIMEOUT_TYPE_START_TO_CLOSE:
+      return "StartToClose";
+    case TIMEOUT_TYPE_SCHEDULE_TO_START:
+      return "ScheduleToStart";
+    case TIMEOUT_TYPE_SCHEDULE_TO_CLOSE:
+      return "ScheduleToClose";
+    case TIMEOUT_TYPE_HEARTBEAT:
+      return "Heartbeat";
+    default:
+      return "Unspecified";
   }
 }
 
 bool Retryable(const Failure& failure, const std::vector<std::string>& final_types) {
-  const auto listed = [&](const std::string& type) { return std::find(final_types.begin(), final_types.end(), type) != final_types.end(); };
+  const auto listed = [&](const std::string& type) {
+    return std::find(final_types.begin(), final_types.end(), type) != final_types.end();
+  };
   if (failure.has_terminated_failure_info() || failure.has_canceled_failure_info()) return false;
   if (failure.has_timeout_failure_info()) {
     const auto type = failure.timeout_failure_info().timeout_type();
@@ -154,7 +161,8 @@ ServerRun::ServerRun(RunIds ids) : ids_(ids) {}
 ServerRun::~ServerRun() = default;
 ServerRun::ServerRun(ServerRun&&) noexcept = default;
 
-ServerRun::ServerRun(ExecutionStart start, RunIds ids, UnixMillis now) : ids_(ids), start_(std::move(start)), started_at_(now) {
+ServerRun::ServerRun(ExecutionStart start, RunIds ids, UnixMillis now)
+    : ids_(ids), start_(std::move(start)), started_at_(now) {
   HistoryEvent* event = Append(EVENT_TYPE_WORKFLOW_EXECUTION_STARTED, now);
   auto* attributes = event->mutable_workflow_execution_started_event_attributes();
   attributes->mutable_workflow_type()->set_name(start_.workflow_type);
@@ -174,16 +182,19 @@ ServerRun::ServerRun(ExecutionStart start, RunIds ids, UnixMillis now) : ids_(id
     attributes->set_initiator(CONTINUE_AS_NEW_INITIATOR_WORKFLOW);
     *attributes->mutable_prev_auto_reset_points() = start_.reset_points;
   }
-  if (continued || start_.run_timeout_ms > 0) SetMillis(start_.run_timeout_ms, attributes->mutable_workflow_run_timeout());
+  if (continued || start_.run_timeout_ms > 0)
+    SetMillis(start_.run_timeout_ms, attributes->mutable_workflow_run_timeout());
   if (!continued || start_.first_task_backoff_ms > 0) {
     SetMillis(start_.first_task_backoff_ms, attributes->mutable_first_workflow_task_backoff());
   }
-  if (start_.search_attributes.indexed_fields_size() > 0) *attributes->mutable_search_attributes() = start_.search_attributes;
+  if (start_.search_attributes.indexed_fields_size() > 0)
+    *attributes->mutable_search_attributes() = start_.search_attributes;
   if (start_.first_task_backoff_ms > 0) first_task_at_ = now + start_.first_task_backoff_ms;
   if (MayScheduleTask()) ScheduleTask(now);
 }
 
-// --- events --------------------------------------------------------------------------------------------------------------
+// --- events
+// --------------------------------------------------------------------------------------------------------------
 
 HistoryEvent* ServerRun::Append(int type, UnixMillis now) {
   LOCKSTEP_CHECK(!closed_, "an event after the end");
@@ -204,7 +215,8 @@ HistoryEvent* ServerRun::AppendForCode(int type, UnixMillis now) {
 
 // Outcomes of activities come last, and learn the number that their started event was given only now.
 void ServerRun::FlushBuffered() {
-  std::stable_partition(buffered_.begin(), buffered_.end(), [](const auto& event) { return !EndsActivity(event->event_type()); });
+  std::stable_partition(buffered_.begin(), buffered_.end(),
+                        [](const auto& event) { return !EndsActivity(event->event_type()); });
   std::vector<std::pair<int64_t, int64_t>> started;  // scheduled -> started
   const auto started_of = [&](int64_t scheduled) {
     for (const auto& [from, to] : started) {
@@ -215,27 +227,39 @@ void ServerRun::FlushBuffered() {
   for (auto& event : std::exchange(buffered_, {})) {
     event->set_event_id(history_.events_size() + 1);
     const auto wire = [&](auto* attributes) {
-      if (attributes->started_event_id() < 0) attributes->set_started_event_id(started_of(attributes->scheduled_event_id()));
+      if (attributes->started_event_id() < 0)
+        attributes->set_started_event_id(started_of(attributes->scheduled_event_id()));
     };
     switch (event->event_type()) {
       case EVENT_TYPE_ACTIVITY_TASK_STARTED:
         started.emplace_back(event->activity_task_started_event_attributes().scheduled_event_id(), event->event_id());
         break;
-      case EVENT_TYPE_ACTIVITY_TASK_COMPLETED: wire(event->mutable_activity_task_completed_event_attributes()); break;
-      case EVENT_TYPE_ACTIVITY_TASK_FAILED: wire(event->mutable_activity_task_failed_event_attributes()); break;
-      case EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: wire(event->mutable_activity_task_timed_out_event_attributes()); break;
-      case EVENT_TYPE_ACTIVITY_TASK_CANCELED: wire(event->mutable_activity_task_canceled_event_attributes()); break;
-      default: break;
+      case EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        wire(event->mutable_activity_task_completed_event_attributes());
+        break;
+      case EVENT_TYPE_ACTIVITY_TASK_FAILED:
+        wire(event->mutable_activity_task_failed_event_attributes());
+        break;
+      case EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+        wire(event->mutable_activity_task_timed_out_event_attributes());
+        break;
+      case EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+        wire(event->mutable_activity_task_canceled_event_attributes());
+        break;
+      default:
+        break;
     }
     history_.mutable_events()->AddAllocated(event.release());
   }
 }
 
 void ServerRun::CountSize() {
-  for (; sized_ < history_.events_size(); ++sized_) size_bytes_ += static_cast<int64_t>(history_.events(sized_).ByteSizeLong());
+  for (; sized_ < history_.events_size(); ++sized_)
+    size_bytes_ += static_cast<int64_t>(history_.events(sized_).ByteSizeLong());
 }
 
-// --- workflow tasks ------------------------------------------------------------------------------------------------------
+// --- workflow tasks
+// ------------------------------------------------------------------------------------------------------
 
 HistoryEvent ServerRun::MakeTaskScheduled(UnixMillis at) const {
   HistoryEvent event;
@@ -335,8 +359,8 @@ void ServerRun::EndTask(UnixMillis now, bool count_attempt, bool reset_attempt) 
   ScheduleTask(now);
 }
 
-void ServerRun::FailTask(UnixMillis now, WorkflowTaskFailedCause cause, const Failure& failure, std::string_view identity,
-                         const std::string& new_run_id) {
+void ServerRun::FailTask(UnixMillis now, WorkflowTaskFailedCause cause, const Failure& failure,
+                         std::string_view identity, const std::string& new_run_id) {
   LOCKSTEP_CHECK(task_started(), "a workflow task that runs");
   if (!transient()) {
     auto* attributes = Append(EVENT_TYPE_WORKFLOW_TASK_FAILED, now)->mutable_workflow_task_failed_event_attributes();
@@ -354,7 +378,8 @@ void ServerRun::TimeOutTask(UnixMillis now) {
   const bool started = task_started();
   LOCKSTEP_CHECK(task_.scheduled_id != 0, "a workflow task to time out");
   if (!transient()) {
-    auto* attributes = Append(EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, now)->mutable_workflow_task_timed_out_event_attributes();
+    auto* attributes =
+        Append(EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, now)->mutable_workflow_task_timed_out_event_attributes();
     attributes->set_scheduled_event_id(task_.scheduled_id);
     attributes->set_started_event_id(task_.started_id);
     attributes->set_timeout_type(started ? TIMEOUT_TYPE_START_TO_CLOSE : TIMEOUT_TYPE_SCHEDULE_TO_START);
@@ -371,7 +396,8 @@ std::optional<Refusal> ServerRun::CompleteTask(UnixMillis now, TaskAnswer answer
     failure.set_message(refusal->message);
     failure.set_source(kServer);
     failure.mutable_server_failure_info()->set_non_retryable(true);
-    FailTask(now, refusal->cause, refusal->cause == WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND ? Failure() : failure, answer.identity);
+    FailTask(now, refusal->cause, refusal->cause == WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND ? Failure() : failure,
+             answer.identity);
     return refusal;
   }
   WriteTransient();
@@ -405,7 +431,8 @@ std::optional<Refusal> ServerRun::CompleteTask(UnixMillis now, TaskAnswer answer
   return std::nullopt;
 }
 
-// --- commands ------------------------------------------------------------------------------------------------------------
+// --- commands
+// ------------------------------------------------------------------------------------------------------------
 
 // What a server refuses a completed task for. Nothing has been recorded yet.
 std::optional<Refusal> ServerRun::Check(const std::vector<Command>& commands) const {
@@ -414,7 +441,8 @@ std::optional<Refusal> ServerRun::Check(const std::vector<Command>& commands) co
   for (const Timer& timer : timers_) timers.push_back(timer.id);
   size_t news = buffered_.size();
   for (const auto& event : buffered_) {
-    if (event->event_type() == EVENT_TYPE_TIMER_FIRED) fired.push_back(event->timer_fired_event_attributes().timer_id());
+    if (event->event_type() == EVENT_TYPE_TIMER_FIRED)
+      fired.push_back(event->timer_fired_event_attributes().timer_id());
   }
   const auto take = [](std::vector<std::string>* from, const std::string& id) {
     const auto it = std::find(from->begin(), from->end(), id);
@@ -422,20 +450,25 @@ std::optional<Refusal> ServerRun::Check(const std::vector<Command>& commands) co
     from->erase(it);
     return true;
   };
-  const auto has = [](const std::vector<std::string>& in, const std::string& id) { return std::find(in.begin(), in.end(), id) != in.end(); };
+  const auto has = [](const std::vector<std::string>& in, const std::string& id) {
+    return std::find(in.begin(), in.end(), id) != in.end();
+  };
   for (const Command& command : commands) {
     switch (command.command_type()) {
       case COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: {
         const auto& schedule = command.schedule_activity_task_command_attributes();
         if (schedule.activity_id().empty() || schedule.activity_type().name().empty()) {
-          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES, "an activity needs an id and a type"};
+          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES,
+                         "an activity needs an id and a type"};
         }
         if (ToMillis(schedule.schedule_to_close_timeout()) <= 0 && ToMillis(schedule.start_to_close_timeout()) <= 0) {
           return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES,
-                         "activity " + schedule.activity_id() + ": expected a start-to-close or schedule-to-close time-out, found neither"};
+                         "activity " + schedule.activity_id() +
+                             ": expected a start-to-close or schedule-to-close time-out, found neither"};
         }
         if (has(activities, schedule.activity_id())) {
-          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID, "activity id " + schedule.activity_id() + " is in use"};
+          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
+                         "activity id " + schedule.activity_id() + " is in use"};
         }
         activities.push_back(schedule.activity_id());
         break;
@@ -443,10 +476,12 @@ std::optional<Refusal> ServerRun::Check(const std::vector<Command>& commands) co
       case COMMAND_TYPE_START_TIMER: {
         const auto& start = command.start_timer_command_attributes();
         if (start.timer_id().empty() || ToMillis(start.start_to_fire_timeout()) <= 0) {
-          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_START_TIMER_ATTRIBUTES, "a timer needs an id and a time to wait"};
+          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_START_TIMER_ATTRIBUTES,
+                         "a timer needs an id and a time to wait"};
         }
         if (has(timers, start.timer_id())) {
-          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_START_TIMER_DUPLICATE_ID, "timer id " + start.timer_id() + " is in use"};
+          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_START_TIMER_DUPLICATE_ID,
+                         "timer id " + start.timer_id() + " is in use"};
         }
         timers.push_back(start.timer_id());
         break;
@@ -454,14 +489,17 @@ std::optional<Refusal> ServerRun::Check(const std::vector<Command>& commands) co
       case COMMAND_TYPE_CANCEL_TIMER: {
         const std::string& id = command.cancel_timer_command_attributes().timer_id();
         if (take(&timers, id)) break;
-        if (!take(&fired, id)) return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_TIMER_ATTRIBUTES, "no timer " + id + " is running"};
+        if (!take(&fired, id))
+          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_TIMER_ATTRIBUTES, "no timer " + id + " is running"};
         --news;
         break;
       }
       case COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: {
         const int64_t id = command.request_cancel_activity_task_command_attributes().scheduled_event_id();
-        if (id <= 0 || id > history_.events_size() || !history_.events(static_cast<int>(id - 1)).has_activity_task_scheduled_event_attributes()) {
-          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES, "no activity was scheduled by event " + std::to_string(id)};
+        if (id <= 0 || id > history_.events_size() ||
+            !history_.events(static_cast<int>(id - 1)).has_activity_task_scheduled_event_attributes()) {
+          return Refusal{WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES,
+                         "no activity was scheduled by event " + std::to_string(id)};
         }
         for (const auto& activity : activities_) {
           if (activity->scheduled_id == id && activity->started_at == 0) ++news;  // it ends at once
@@ -470,7 +508,8 @@ std::optional<Refusal> ServerRun::Check(const std::vector<Command>& commands) co
       }
       case COMMAND_TYPE_RECORD_MARKER:
       case COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
-      case COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: break;
+      case COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES:
+        break;
       default:
         if (!EndsExecution(command.command_type())) {
           return Refusal{WORKFLOW_TASK_FAILED_CAUSE_FEATURE_DISABLED,
@@ -488,8 +527,12 @@ void ServerRun::Apply(Command* command, int64_t completed_id, UnixMillis now, st
     return event;
   };
   switch (command->command_type()) {
-    case COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: ApplySchedule(command, completed_id, now); return;
-    case COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: ApplyCancelActivity(*command, completed_id, now, identity); return;
+    case COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK:
+      ApplySchedule(command, completed_id, now);
+      return;
+    case COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK:
+      ApplyCancelActivity(*command, completed_id, now, identity);
+      return;
     case COMMAND_TYPE_START_TIMER: {
       auto* from = command->mutable_start_timer_command_attributes();
       HistoryEvent* event = meta(Append(EVENT_TYPE_TIMER_STARTED, now));
@@ -500,7 +543,9 @@ void ServerRun::Apply(Command* command, int64_t completed_id, UnixMillis now, st
       to->set_workflow_task_completed_event_id(completed_id);
       return;
     }
-    case COMMAND_TYPE_CANCEL_TIMER: ApplyCancelTimer(*command, completed_id, now, identity); return;
+    case COMMAND_TYPE_CANCEL_TIMER:
+      ApplyCancelTimer(*command, completed_id, now, identity);
+      return;
     case COMMAND_TYPE_RECORD_MARKER: {
       auto* from = command->mutable_record_marker_command_attributes();
       auto* to = meta(Append(EVENT_TYPE_MARKER_RECORDED, now))->mutable_marker_recorded_event_attributes();
@@ -512,27 +557,35 @@ void ServerRun::Apply(Command* command, int64_t completed_id, UnixMillis now, st
       return;
     }
     case COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: {
-      auto* to = meta(Append(EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, now))->mutable_upsert_workflow_search_attributes_event_attributes();
-      *to->mutable_search_attributes() = std::move(*command->mutable_upsert_workflow_search_attributes_command_attributes()->mutable_search_attributes());
+      auto* to = meta(Append(EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, now))
+                     ->mutable_upsert_workflow_search_attributes_event_attributes();
+      *to->mutable_search_attributes() = std::move(
+          *command->mutable_upsert_workflow_search_attributes_command_attributes()->mutable_search_attributes());
       to->set_workflow_task_completed_event_id(completed_id);
       return;
     }
     case COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: {
-      auto* to = meta(Append(EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED, now))->mutable_workflow_properties_modified_event_attributes();
-      *to->mutable_upserted_memo() = std::move(*command->mutable_modify_workflow_properties_command_attributes()->mutable_upserted_memo());
+      auto* to = meta(Append(EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED, now))
+                     ->mutable_workflow_properties_modified_event_attributes();
+      *to->mutable_upserted_memo() =
+          std::move(*command->mutable_modify_workflow_properties_command_attributes()->mutable_upserted_memo());
       to->set_workflow_task_completed_event_id(completed_id);
       return;
     }
     case COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: {
-      auto* to = meta(Append(EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, now))->mutable_workflow_execution_completed_event_attributes();
-      *to->mutable_result() = std::move(*command->mutable_complete_workflow_execution_command_attributes()->mutable_result());
+      auto* to = meta(Append(EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, now))
+                     ->mutable_workflow_execution_completed_event_attributes();
+      *to->mutable_result() =
+          std::move(*command->mutable_complete_workflow_execution_command_attributes()->mutable_result());
       to->set_workflow_task_completed_event_id(completed_id);
       closed_ = true;
       return;
     }
     case COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: {
-      auto* to = meta(Append(EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, now))->mutable_workflow_execution_failed_event_attributes();
-      *to->mutable_failure() = std::move(*command->mutable_fail_workflow_execution_command_attributes()->mutable_failure());
+      auto* to =
+          meta(Append(EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, now))->mutable_workflow_execution_failed_event_attributes();
+      *to->mutable_failure() =
+          std::move(*command->mutable_fail_workflow_execution_command_attributes()->mutable_failure());
       to->set_retry_state(RETRY_STATE_RETRY_POLICY_NOT_SET);
       to->set_workflow_task_completed_event_id(completed_id);
       closed_ = true;
@@ -540,18 +593,23 @@ void ServerRun::Apply(Command* command, int64_t completed_id, UnixMillis now, st
     }
     case COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: {
       auto* from = command->mutable_cancel_workflow_execution_command_attributes();
-      auto* to = meta(Append(EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED, now))->mutable_workflow_execution_canceled_event_attributes();
+      auto* to = meta(Append(EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED, now))
+                     ->mutable_workflow_execution_canceled_event_attributes();
       if (from->has_details()) *to->mutable_details() = std::move(*from->mutable_details());
       to->set_workflow_task_completed_event_id(completed_id);
       closed_ = true;
       return;
     }
-    case COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: ApplyContinue(command, completed_id, now); return;
-    default: CheckFailed("command of the table", CommandType_Name(command->command_type()));
+    case COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION:
+      ApplyContinue(command, completed_id, now);
+      return;
+    default:
+      CheckFailed("command of the table", CommandType_Name(command->command_type()));
   }
 }
 
-// What the server fills in where the command leaves it open: no limit is above the total, and a retry policy is always there.
+// What the server fills in where the command leaves it open: no limit is above the total, and a retry policy is always
+// there.
 void ServerRun::ApplySchedule(Command* command, int64_t completed_id, UnixMillis now) {
   auto* from = command->mutable_schedule_activity_task_command_attributes();
   HistoryEvent* event = Append(EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, now);
@@ -565,7 +623,9 @@ void ServerRun::ApplySchedule(Command* command, int64_t completed_id, UnixMillis
   if (from->has_priority()) *to->mutable_priority() = std::move(*from->mutable_priority());
   const int64_t run = start_.run_timeout_ms;
   const int64_t given_total = ToMillis(from->schedule_to_close_timeout());
-  const auto within = [&](int64_t value, int64_t limit) { return limit <= 0 ? value : value > 0 ? std::min(value, limit) : limit; };
+  const auto within = [&](int64_t value, int64_t limit) {
+    return limit <= 0 ? value : value > 0 ? std::min(value, limit) : limit;
+  };
   const int64_t total = within(given_total, run);
   SetMillis(total, to->mutable_schedule_to_close_timeout());
   SetMillis(within(ToMillis(from->schedule_to_start_timeout()), total), to->mutable_schedule_to_start_timeout());
@@ -586,7 +646,8 @@ void ServerRun::ApplySchedule(Command* command, int64_t completed_id, UnixMillis
   activities_.push_back(std::move(activity));
 }
 
-void ServerRun::ApplyCancelActivity(const Command& command, int64_t completed_id, UnixMillis now, std::string_view identity) {
+void ServerRun::ApplyCancelActivity(const Command& command, int64_t completed_id, UnixMillis now,
+                                    std::string_view identity) {
   const int64_t scheduled = command.request_cancel_activity_task_command_attributes().scheduled_event_id();
   HistoryEvent* event = Append(EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED, now);
   auto* attributes = event->mutable_activity_task_cancel_requested_event_attributes();
@@ -598,7 +659,8 @@ void ServerRun::ApplyCancelActivity(const Command& command, int64_t completed_id
   activity->cancel_requested_id = event->event_id();
   if (activity->started_at != 0) return;
   // Nobody works on it: it ends here.
-  auto* cancelled = AppendForCode(EVENT_TYPE_ACTIVITY_TASK_CANCELED, now)->mutable_activity_task_canceled_event_attributes();
+  auto* cancelled =
+      AppendForCode(EVENT_TYPE_ACTIVITY_TASK_CANCELED, now)->mutable_activity_task_canceled_event_attributes();
   workflow::AddJson(Json(kNotStarted), cancelled->mutable_details());
   cancelled->set_latest_cancel_requested_event_id(activity->cancel_requested_id);
   cancelled->set_scheduled_event_id(scheduled);
@@ -607,7 +669,8 @@ void ServerRun::ApplyCancelActivity(const Command& command, int64_t completed_id
   Drop(activity);
 }
 
-void ServerRun::ApplyCancelTimer(const Command& command, int64_t completed_id, UnixMillis now, std::string_view identity) {
+void ServerRun::ApplyCancelTimer(const Command& command, int64_t completed_id, UnixMillis now,
+                                 std::string_view identity) {
   const std::string& id = command.cancel_timer_command_attributes().timer_id();
   int64_t started = 0;
   std::erase_if(timers_, [&](const Timer& timer) {
@@ -641,7 +704,8 @@ void ServerRun::ApplyContinue(Command* command, int64_t completed_id, UnixMillis
   next.task_queue = from->task_queue().name().empty() ? start_.task_queue : from->task_queue().name();
   next.input = from->input();
   next.search_attributes = from->search_attributes();
-  next.run_timeout_ms = from->has_workflow_run_timeout() ? ToMillis(from->workflow_run_timeout()) : start_.run_timeout_ms;
+  next.run_timeout_ms =
+      from->has_workflow_run_timeout() ? ToMillis(from->workflow_run_timeout()) : start_.run_timeout_ms;
   const int64_t task_timeout = ToMillis(from->workflow_task_timeout());
   next.task_timeout_ms = task_timeout > 0 ? task_timeout : start_.task_timeout_ms;
   next.first_run_id = start_.first_run_id;
@@ -657,7 +721,8 @@ void ServerRun::ApplyContinue(Command* command, int64_t completed_id, UnixMillis
     SetMillis(now + kRetentionMs, point->mutable_expire_time());
     point->set_resettable(true);
   }
-  auto* to = Append(EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, now)->mutable_workflow_execution_continued_as_new_event_attributes();
+  auto* to = Append(EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, now)
+                 ->mutable_workflow_execution_continued_as_new_event_attributes();
   to->set_new_execution_run_id(next.run_id);
   to->mutable_workflow_type()->set_name(next.workflow_type);
   SetQueue(next.task_queue, to->mutable_task_queue());
@@ -670,11 +735,14 @@ void ServerRun::ApplyContinue(Command* command, int64_t completed_id, UnixMillis
   closed_ = true;
 }
 
-// --- the world -----------------------------------------------------------------------------------------------------------
+// --- the world
+// -----------------------------------------------------------------------------------------------------------
 
-bool ServerRun::Signal(UnixMillis now, std::string_view name, Payloads input, std::string_view identity, const std::string& request_id) {
+bool ServerRun::Signal(UnixMillis now, std::string_view name, Payloads input, std::string_view identity,
+                       const std::string& request_id) {
   if (closed_ || (!request_id.empty() && !signals_.insert(request_id).second)) return false;
-  auto* attributes = AppendForCode(EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, now)->mutable_workflow_execution_signaled_event_attributes();
+  auto* attributes = AppendForCode(EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED, now)
+                         ->mutable_workflow_execution_signaled_event_attributes();
   attributes->set_signal_name(std::string(name));
   *attributes->mutable_input() = std::move(input);
   attributes->set_identity(std::string(identity));
@@ -685,8 +753,8 @@ bool ServerRun::Signal(UnixMillis now, std::string_view name, Payloads input, st
 
 bool ServerRun::RequestCancel(UnixMillis now, std::string_view cause, std::string_view identity) {
   if (closed_ || std::exchange(cancel_requested_, true)) return false;
-  auto* attributes =
-      AppendForCode(EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, now)->mutable_workflow_execution_cancel_requested_event_attributes();
+  auto* attributes = AppendForCode(EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, now)
+                         ->mutable_workflow_execution_cancel_requested_event_attributes();
   attributes->set_cause(std::string(cause));
   attributes->set_identity(std::string(identity));
   if (MayScheduleTask()) ScheduleTask(now);
@@ -696,7 +764,8 @@ bool ServerRun::RequestCancel(UnixMillis now, std::string_view cause, std::strin
 bool ServerRun::Terminate(UnixMillis now, std::string_view reason, std::string_view identity) {
   if (closed_) return false;
   FlushBuffered();
-  auto* attributes = Append(EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, now)->mutable_workflow_execution_terminated_event_attributes();
+  auto* attributes =
+      Append(EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, now)->mutable_workflow_execution_terminated_event_attributes();
   attributes->set_reason(std::string(reason));
   attributes->set_identity(std::string(identity));
   closed_ = true;
@@ -705,7 +774,8 @@ bool ServerRun::Terminate(UnixMillis now, std::string_view reason, std::string_v
   return true;
 }
 
-// --- activities ----------------------------------------------------------------------------------------------------------
+// --- activities
+// ----------------------------------------------------------------------------------------------------------
 
 ServerRun::Activity* ServerRun::FindActivity(int64_t scheduled_event_id) {
   for (const auto& activity : activities_) {
@@ -717,7 +787,8 @@ ServerRun::Activity* ServerRun::FindActivity(int64_t scheduled_event_id) {
 bool ServerRun::IsCancelRequested(const Activity& activity) { return activity.cancel_requested; }
 
 ServerRun::Activity* ServerRun::FindRunning(AttemptToken token) {
-  Activity* activity = closed_ || token.execution != start_.execution ? nullptr : FindActivity(token.scheduled_event_id);
+  Activity* activity =
+      closed_ || token.execution != start_.execution ? nullptr : FindActivity(token.scheduled_event_id);
   return activity != nullptr && activity->started_at != 0 && activity->attempt == token.attempt ? activity : nullptr;
 }
 
@@ -752,7 +823,8 @@ std::optional<ActivityAttempt> ServerRun::PollActivity(UnixMillis now, std::stri
   return std::nullopt;
 }
 
-std::optional<ActivityAttempt> ServerRun::StartActivity(UnixMillis now, std::string_view activity_id, std::string_view identity, int32_t attempt) {
+std::optional<ActivityAttempt> ServerRun::StartActivity(UnixMillis now, std::string_view activity_id,
+                                                        std::string_view identity, int32_t attempt) {
   if (closed_) return std::nullopt;
   for (const auto& activity : activities_) {
     if (activity->id != activity_id || activity->started_at != 0) continue;
@@ -785,7 +857,8 @@ bool ServerRun::CompleteActivity(UnixMillis now, AttemptToken token, Payloads re
   if (activity == nullptr) return false;
   WriteStarted(activity);
   const int64_t started = StartedReference(history_, task_.started_at != 0);
-  auto* attributes = AppendForCode(EVENT_TYPE_ACTIVITY_TASK_COMPLETED, now)->mutable_activity_task_completed_event_attributes();
+  auto* attributes =
+      AppendForCode(EVENT_TYPE_ACTIVITY_TASK_COMPLETED, now)->mutable_activity_task_completed_event_attributes();
   *attributes->mutable_result() = std::move(result);
   attributes->set_scheduled_event_id(token.scheduled_event_id);
   attributes->set_started_event_id(started);
@@ -802,14 +875,17 @@ RetryState ServerRun::Retry(Activity* activity, const Failure& failure, UnixMill
     if (type == TIMEOUT_TYPE_SCHEDULE_TO_START || type == TIMEOUT_TYPE_SCHEDULE_TO_CLOSE) return RETRY_STATE_TIMEOUT;
   }
   if (!Retryable(failure, activity->final_types)) return RETRY_STATE_NON_RETRYABLE_FAILURE;
-  if (activity->max_attempts > 0 && activity->attempt >= activity->max_attempts) return RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED;
-  double interval = static_cast<double>(activity->initial_interval_ms) * std::pow(activity->coefficient, activity->attempt - 1);
+  if (activity->max_attempts > 0 && activity->attempt >= activity->max_attempts)
+    return RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED;
+  double interval =
+      static_cast<double>(activity->initial_interval_ms) * std::pow(activity->coefficient, activity->attempt - 1);
   interval = std::min(interval, static_cast<double>(activity->max_interval_ms));
   if (failure.has_application_failure_info() && failure.application_failure_info().has_next_retry_delay()) {
     interval = static_cast<double>(ToMillis(failure.application_failure_info().next_retry_delay()));
   }
   const auto wait = static_cast<int64_t>(interval);
-  if (activity->schedule_to_close_ms > 0 && now + wait > activity->first_scheduled_at + activity->schedule_to_close_ms) {
+  if (activity->schedule_to_close_ms > 0 &&
+      now + wait > activity->first_scheduled_at + activity->schedule_to_close_ms) {
     return RETRY_STATE_TIMEOUT;
   }
   if (final) return RETRY_STATE_UNSPECIFIED;
@@ -821,14 +897,16 @@ RetryState ServerRun::Retry(Activity* activity, const Failure& failure, UnixMill
   return RETRY_STATE_IN_PROGRESS;
 }
 
-bool ServerRun::FailActivity(UnixMillis now, AttemptToken token, Failure failure, std::string_view identity, bool final) {
+bool ServerRun::FailActivity(UnixMillis now, AttemptToken token, Failure failure, std::string_view identity,
+                             bool final) {
   Activity* activity = FindRunning(token);
   if (activity == nullptr) return false;
   const RetryState state = Retry(activity, failure, now, final);
   if (state == RETRY_STATE_IN_PROGRESS) return true;
   WriteStarted(activity);
   const int64_t started = StartedReference(history_, task_.started_at != 0);
-  auto* attributes = AppendForCode(EVENT_TYPE_ACTIVITY_TASK_FAILED, now)->mutable_activity_task_failed_event_attributes();
+  auto* attributes =
+      AppendForCode(EVENT_TYPE_ACTIVITY_TASK_FAILED, now)->mutable_activity_task_failed_event_attributes();
   *attributes->mutable_failure() = std::move(failure);
   attributes->set_scheduled_event_id(token.scheduled_event_id);
   attributes->set_started_event_id(started);
@@ -844,7 +922,8 @@ bool ServerRun::CancelActivity(UnixMillis now, AttemptToken token, Payloads deta
   if (activity == nullptr || !activity->cancel_requested) return false;
   WriteStarted(activity);
   const int64_t started = StartedReference(history_, task_.started_at != 0);
-  auto* attributes = AppendForCode(EVENT_TYPE_ACTIVITY_TASK_CANCELED, now)->mutable_activity_task_canceled_event_attributes();
+  auto* attributes =
+      AppendForCode(EVENT_TYPE_ACTIVITY_TASK_CANCELED, now)->mutable_activity_task_canceled_event_attributes();
   if (details.payloads_size() > 0) *attributes->mutable_details() = std::move(details);
   attributes->set_latest_cancel_requested_event_id(activity->cancel_requested_id);
   attributes->set_scheduled_event_id(token.scheduled_event_id);
@@ -876,8 +955,9 @@ bool ServerRun::TimeOutActivity(UnixMillis now, int64_t scheduled_event_id, Time
   const RetryState state = Retry(activity, failure, now, final);
   if (state == RETRY_STATE_IN_PROGRESS) return true;
   if (state == RETRY_STATE_TIMEOUT && type != TIMEOUT_TYPE_SCHEDULE_TO_START) {
-    failure = TimeoutFailure("Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying",
-                             TIMEOUT_TYPE_SCHEDULE_TO_CLOSE);
+    failure = TimeoutFailure(
+        "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying",
+        TIMEOUT_TYPE_SCHEDULE_TO_CLOSE);
   }
   if (activity->last_failure) *failure.mutable_cause() = *activity->last_failure;
   if (activity->heartbeat_details.payloads_size() > 0) {
@@ -886,7 +966,8 @@ bool ServerRun::TimeOutActivity(UnixMillis now, int64_t scheduled_event_id, Time
   const bool began = activity->started_at != 0;
   if (began) WriteStarted(activity);
   const int64_t started = began ? StartedReference(history_, task_.started_at != 0) : 0;
-  auto* attributes = AppendForCode(EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT, now)->mutable_activity_task_timed_out_event_attributes();
+  auto* attributes =
+      AppendForCode(EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT, now)->mutable_activity_task_timed_out_event_attributes();
   *attributes->mutable_failure() = std::move(failure);
   attributes->set_scheduled_event_id(scheduled_event_id);
   attributes->set_started_event_id(started);
@@ -908,12 +989,14 @@ void ServerRun::AbandonAttempts(UnixMillis now) {
   std::vector<std::pair<int64_t, TimeoutType>> lost;
   for (const auto& activity : activities_) {
     if (activity->started_at == 0) continue;
-    lost.emplace_back(activity->scheduled_id, activity->heartbeat_ms > 0 ? TIMEOUT_TYPE_HEARTBEAT : TIMEOUT_TYPE_START_TO_CLOSE);
+    lost.emplace_back(activity->scheduled_id,
+                      activity->heartbeat_ms > 0 ? TIMEOUT_TYPE_HEARTBEAT : TIMEOUT_TYPE_START_TO_CLOSE);
   }
   for (const auto& [id, type] : lost) TimeOutActivity(now, id, type);
 }
 
-// --- time ----------------------------------------------------------------------------------------------------------------
+// --- time
+// ----------------------------------------------------------------------------------------------------------------
 
 std::optional<ServerRun::Due> ServerRun::FirstDue() const {
   if (closed_) return std::nullopt;
@@ -926,13 +1009,16 @@ std::optional<ServerRun::Due> ServerRun::FirstDue() const {
   for (size_t i = 0; i < activities_.size(); ++i) {
     const Activity& activity = *activities_[i];
     if (activity.started_at != 0) {
-      if (activity.start_to_close_ms > 0) offer(activity.started_at + activity.start_to_close_ms, Due::What::kActivity, i, TIMEOUT_TYPE_START_TO_CLOSE);
-      if (activity.heartbeat_ms > 0) offer(activity.last_beat_at + activity.heartbeat_ms, Due::What::kActivity, i, TIMEOUT_TYPE_HEARTBEAT);
+      if (activity.start_to_close_ms > 0)
+        offer(activity.started_at + activity.start_to_close_ms, Due::What::kActivity, i, TIMEOUT_TYPE_START_TO_CLOSE);
+      if (activity.heartbeat_ms > 0)
+        offer(activity.last_beat_at + activity.heartbeat_ms, Due::What::kActivity, i, TIMEOUT_TYPE_HEARTBEAT);
     } else if (activity.schedule_to_start_ms > 0) {
       offer(activity.ready_at + activity.schedule_to_start_ms, Due::What::kActivity, i, TIMEOUT_TYPE_SCHEDULE_TO_START);
     }
     if (activity.schedule_to_close_ms > 0) {
-      offer(activity.first_scheduled_at + activity.schedule_to_close_ms, Due::What::kActivity, i, TIMEOUT_TYPE_SCHEDULE_TO_CLOSE);
+      offer(activity.first_scheduled_at + activity.schedule_to_close_ms, Due::What::kActivity, i,
+            TIMEOUT_TYPE_SCHEDULE_TO_CLOSE);
     }
   }
   if (task_.started_at != 0) {
@@ -940,7 +1026,8 @@ std::optional<ServerRun::Due> ServerRun::FirstDue() const {
   } else if (task_.scheduled_id != 0 && task_.sticky) {
     offer(task_.scheduled_at + sticky_schedule_to_start_ms_, Due::What::kTask, 0, TIMEOUT_TYPE_SCHEDULE_TO_START);
   }
-  if (start_.run_timeout_ms > 0) offer(started_at_ + start_.run_timeout_ms, Due::What::kRun, 0, TIMEOUT_TYPE_START_TO_CLOSE);
+  if (start_.run_timeout_ms > 0)
+    offer(started_at_ + start_.run_timeout_ms, Due::What::kRun, 0, TIMEOUT_TYPE_START_TO_CLOSE);
   if (first.at == kNever) return std::nullopt;
   return first;
 }
@@ -955,7 +1042,8 @@ UnixMillis ServerRun::NextDue() const {
 }
 
 bool ServerRun::FireTimer(UnixMillis now, std::string_view timer_id) {
-  const auto it = std::find_if(timers_.begin(), timers_.end(), [&](const Timer& timer) { return timer.id == timer_id; });
+  const auto it =
+      std::find_if(timers_.begin(), timers_.end(), [&](const Timer& timer) { return timer.id == timer_id; });
   if (closed_ || it == timers_.end()) return false;
   auto* attributes = AppendForCode(EVENT_TYPE_TIMER_FIRED, now)->mutable_timer_fired_event_attributes();
   attributes->set_timer_id(it->id);
@@ -972,12 +1060,19 @@ void ServerRun::FireDue(UnixMillis now) {
         first_task_at_ = 0;
         if (MayScheduleTask()) ScheduleTask(now);
         break;
-      case Due::What::kTimer: FireTimer(now, std::string(timers_[due->position].id)); break;
-      case Due::What::kActivity: TimeOutActivity(now, activities_[due->position]->scheduled_id, due->type); break;
-      case Due::What::kTask: TimeOutTask(now); break;
+      case Due::What::kTimer:
+        FireTimer(now, std::string(timers_[due->position].id));
+        break;
+      case Due::What::kActivity:
+        TimeOutActivity(now, activities_[due->position]->scheduled_id, due->type);
+        break;
+      case Due::What::kTask:
+        TimeOutTask(now);
+        break;
       case Due::What::kRun: {
         FlushBuffered();
-        auto* attributes = Append(EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, now)->mutable_workflow_execution_timed_out_event_attributes();
+        auto* attributes = Append(EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, now)
+                               ->mutable_workflow_execution_timed_out_event_attributes();
         attributes->set_retry_state(RETRY_STATE_RETRY_POLICY_NOT_SET);
         closed_ = true;
         task_ = Task();
@@ -1003,7 +1098,8 @@ std::vector<ServerRun::OpenTimer> ServerRun::open_timers() const {
   return open;
 }
 
-// --- what survives a process ---------------------------------------------------------------------------------------------
+// --- what survives a process
+// ---------------------------------------------------------------------------------------------
 
 Json ServerRun::SaveState() const {
   const auto bytes = [](const auto& message) { return Base64Encode(message.SerializeAsString()); };
@@ -1019,7 +1115,8 @@ Json ServerRun::SaveState() const {
                                    {"identity", activity->identity},
                                    {"requestId", activity->request_id}});
     if (activity->last_failure) entry.Set("lastFailure", bytes(*activity->last_failure));
-    if (activity->heartbeat_details.payloads_size() > 0) entry.Set("heartbeatDetails", bytes(activity->heartbeat_details));
+    if (activity->heartbeat_details.payloads_size() > 0)
+      entry.Set("heartbeatDetails", bytes(activity->heartbeat_details));
     activities.Push(std::move(entry));
   }
   Json timers = Json::MakeArray();
@@ -1052,7 +1149,9 @@ Json ServerRun::SaveState() const {
 }
 
 Result<ServerRun> ServerRun::Load(History history, const Json& state, RunIds ids) {
-  const auto corrupt = [](const std::string& what) { return Fail("EMBEDDED_STATE_CORRUPT", "stored execution: " + what); };
+  const auto corrupt = [](const std::string& what) {
+    return Fail("EMBEDDED_STATE_CORRUPT", "stored execution: " + what);
+  };
   if (history.events_size() == 0 || !history.events(0).has_workflow_execution_started_event_attributes()) {
     return corrupt("expected a history that begins with the start of the workflow");
   }
@@ -1084,7 +1183,8 @@ Result<ServerRun> ServerRun::Load(History history, const Json& state, RunIds ids
   }
   for (const Json& entry : lists[0]->AsArray()) {
     const int64_t id = entry.GetInt("scheduledEventId");
-    if (id < 1 || id > run.history_.events_size() || !run.history_.events(static_cast<int>(id - 1)).has_activity_task_scheduled_event_attributes()) {
+    if (id < 1 || id > run.history_.events_size() ||
+        !run.history_.events(static_cast<int>(id - 1)).has_activity_task_scheduled_event_attributes()) {
       return corrupt("expected an activity scheduled by event " + std::to_string(id));
     }
     auto activity = std::make_unique<Activity>();
@@ -1100,9 +1200,11 @@ Result<ServerRun> ServerRun::Load(History history, const Json& state, RunIds ids
     activity->request_id = entry.GetString("requestId");
     if (entry.Find("lastFailure") != nullptr) {
       activity->last_failure = std::make_unique<Failure>();
-      if (!decode(entry.GetString("lastFailure"), activity->last_failure.get())) return corrupt("a failure that cannot be read");
+      if (!decode(entry.GetString("lastFailure"), activity->last_failure.get()))
+        return corrupt("a failure that cannot be read");
     }
-    if (entry.Find("heartbeatDetails") != nullptr && !decode(entry.GetString("heartbeatDetails"), &activity->heartbeat_details)) {
+    if (entry.Find("heartbeatDetails") != nullptr &&
+        !decode(entry.GetString("heartbeatDetails"), &activity->heartbeat_details)) {
       return corrupt("heartbeat details that cannot be read");
     }
     run.activities_.push_back(std::move(activity));
@@ -1112,7 +1214,8 @@ Result<ServerRun> ServerRun::Load(History history, const Json& state, RunIds ids
   }
   for (const Json& entry : lists[2]->AsArray()) {
     auto event = std::make_unique<HistoryEvent>();
-    if (!entry.is_string() || !decode(entry.AsString(), event.get())) return corrupt("a buffered event that cannot be read");
+    if (!entry.is_string() || !decode(entry.AsString(), event.get()))
+      return corrupt("a buffered event that cannot be read");
     const std::string& request = event->workflow_execution_signaled_event_attributes().request_id();
     if (!request.empty()) run.signals_.insert(request);
     run.buffered_.push_back(std::move(event));

@@ -1,15 +1,19 @@
-// One execution as a Temporal server keeps it: the history, and what is open besides it (activities, timers, the workflow
-// task, events that wait for it). Pure bookkeeping: the time of each call comes with it, nothing here waits, runs or sleeps.
+// One execution as a Temporal server keeps it: the history, and what is open besides it (activities, timers, the
+// workflow task, events that wait for it). Pure bookkeeping: the time of each call comes with it, nothing here waits,
+// runs or sleeps.
 //
 // What it keeps, as the real server does (fixtures/histories hold what one wrote; `embedded_history_test` compares):
-//  - while a workflow task is started, news are buffered and follow the events of its commands; outcomes of activities come last
+//  - while a workflow task is started, news are buffered and follow the events of its commands; outcomes of activities
+//  come last
 //    among them; a timer that fired unseen can still be cancelled;
-//  - an activity with a retry policy shows in the history once it is over: its started event is written with the outcome;
-//  - a task that fails on a sticky queue is scheduled again as new; one that goes on failing leaves no further trace until it
+//  - an activity with a retry policy shows in the history once it is over: its started event is written with the
+//  outcome;
+//  - a task that fails on a sticky queue is scheduled again as new; one that goes on failing leaves no further trace
+//  until it
 //    succeeds (a transient task);
 //  - an execution does not end past news that its code has not seen (UNHANDLED_COMMAND).
-// Misuse by the driver (a task completed that was never started) is a broken invariant and stops the process; commands and
-// answers that a worker may get wrong are refused by value.
+// Misuse by the driver (a task completed that was never started) is a broken invariant and stops the process; commands
+// and answers that a worker may get wrong are refused by value.
 //
 // Threads: used by one at a time.
 #pragma once
@@ -54,7 +58,7 @@ struct ExecutionStart {
   std::string identity;  // of the client
   temporal::api::common::v1::SearchAttributes search_attributes;
   int64_t task_timeout_ms = 10'000;
-  int64_t run_timeout_ms = 0;        // 0: none
+  int64_t run_timeout_ms = 0;  // 0: none
   int64_t first_task_backoff_ms = 0;
   int32_t execution = 1;  // position in the chain
   // Of a chain (continue-as-new); empty for its first execution.
@@ -63,8 +67,8 @@ struct ExecutionStart {
   temporal::api::workflow::v1::ResetPoints reset_points;
 };
 
-// One attempt of an activity, as it is handed out. `scheduled_event_id` and `attempt` together name it: an answer for another
-// attempt than the one that runs is late and changes nothing.
+// One attempt of an activity, as it is handed out. `scheduled_event_id` and `attempt` together name it: an answer for
+// another attempt than the one that runs is late and changes nothing.
 struct AttemptToken {
   int32_t execution = 0;  // of the chain, from 1
   int64_t scheduled_event_id = 0;
@@ -130,7 +134,8 @@ class ServerRun {
   const std::vector<HistoryEvent>& transient_events() const { return transient_events_; }
 
   // --- the world's news. False: the execution is over, or has it already.
-  bool Signal(UnixMillis now, std::string_view name, Payloads input, std::string_view identity, const std::string& request_id = {});
+  bool Signal(UnixMillis now, std::string_view name, Payloads input, std::string_view identity,
+              const std::string& request_id = {});
   bool RequestCancel(UnixMillis now, std::string_view cause, std::string_view identity);
   bool Terminate(UnixMillis now, std::string_view reason, std::string_view identity);
 
@@ -138,14 +143,17 @@ class ServerRun {
   // The next attempt that is due, in the order of scheduling; it counts as started from now.
   std::optional<ActivityAttempt> PollActivity(UnixMillis now, std::string_view identity);
   // The same for one activity, and as a given attempt: for drivers that follow a record. False: none of that id waits.
-  std::optional<ActivityAttempt> StartActivity(UnixMillis now, std::string_view activity_id, std::string_view identity, int32_t attempt = 0);
+  std::optional<ActivityAttempt> StartActivity(UnixMillis now, std::string_view activity_id, std::string_view identity,
+                                               int32_t attempt = 0);
   // False: nobody waits for this attempt any more.
   bool CompleteActivity(UnixMillis now, AttemptToken token, Payloads result, std::string_view identity);
-  // Retried when the policy of the activity says so, else recorded. `final`: never retried, for drivers that follow a record.
+  // Retried when the policy of the activity says so, else recorded. `final`: never retried, for drivers that follow a
+  // record.
   bool FailActivity(UnixMillis now, AttemptToken token, Failure failure, std::string_view identity, bool final = false);
   bool CancelActivity(UnixMillis now, AttemptToken token, Payloads details, std::string_view identity);
   // As the server does it when the time of `type` has passed.
-  bool TimeOutActivity(UnixMillis now, int64_t scheduled_event_id, temporal::api::enums::v1::TimeoutType type, bool final = false);
+  bool TimeOutActivity(UnixMillis now, int64_t scheduled_event_id, temporal::api::enums::v1::TimeoutType type,
+                       bool final = false);
   // The attempt was handed out but never began after all: it waits again.
   bool ReturnAttempt(AttemptToken token);
   // Makes the attempt that runs the n-th, as if those before had failed; for drivers that follow a record.
@@ -200,7 +208,7 @@ class ServerRun {
   struct Task {
     int64_t scheduled_id = 0;  // 0: none
     int64_t started_id = 0;
-    int32_t attempt = 1;       // above 1: transient, no events of its own
+    int32_t attempt = 1;  // above 1: transient, no events of its own
     UnixMillis scheduled_at = 0;
     UnixMillis started_at = 0;
     std::string queue;

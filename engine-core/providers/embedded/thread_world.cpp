@@ -50,7 +50,8 @@ class ThreadWorld::Context final : public activity::ActivityContext {
 };
 
 ThreadWorld::ThreadWorld(ThreadWorldOptions options) : options_(std::move(options)) {
-  LOCKSTEP_CHECK(options_.activities != nullptr && options_.clock != nullptr, "a world of threads needs activities and a clock");
+  LOCKSTEP_CHECK(options_.activities != nullptr && options_.clock != nullptr,
+                 "a world of threads needs activities and a clock");
 }
 
 ThreadWorld::~ThreadWorld() {
@@ -132,7 +133,8 @@ void ThreadWorld::StartAttempt(ActivityAttempt attempt) {
   info.start_to_close_ms = attempt.start_to_close_ms;
   info.heartbeat_timeout_ms = attempt.heartbeat_ms;
   auto running = std::make_unique<Running>();
-  running->context = std::make_shared<Context>(this, std::move(info), attempt.token, workflow::ReadFirstJson(attempt.heartbeat_details).value_or(Json()));
+  running->context = std::make_shared<Context>(this, std::move(info), attempt.token,
+                                               workflow::ReadFirstJson(attempt.heartbeat_details).value_or(Json()));
   Running* entry = running.get();
   running_[attempt.token] = std::move(running);
   entry->thread = std::thread([this, entry, function, input = std::move(attempt.input)] {
@@ -150,9 +152,10 @@ void ThreadWorld::StartAttempt(ActivityAttempt attempt) {
       if (payloads.ByteSizeLong() <= kMaxPayloadBytes) {
         news = AttemptCompleted{context.token(), std::move(payloads)};
       } else {
-        news = AttemptFailed{context.token(), ToFailure(Error("PAYLOAD_TOO_LARGE", "result of activity " + context.info().activity_type +
-                                                                                       ": expected at most 2097152 bytes, found " +
-                                                                                       std::to_string(payloads.ByteSizeLong())))};
+        news = AttemptFailed{context.token(),
+                             ToFailure(Error("PAYLOAD_TOO_LARGE", "result of activity " + context.info().activity_type +
+                                                                      ": expected at most 2097152 bytes, found " +
+                                                                      std::to_string(payloads.ByteSizeLong())))};
       }
     } else if (result.error().code == "CANCELLED" && context.requested()) {
       Payloads details;

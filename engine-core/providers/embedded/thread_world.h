@@ -1,9 +1,9 @@
-// The real world around an embedded engine: the system's clock, a thread for each activity attempt, and messages of other
-// processes looked for a few times a second. Local activities run on the engine's own thread.
+// The real world around an embedded engine: the system's clock, a thread for each activity attempt, and messages of
+// other processes looked for a few times a second. Local activities run on the engine's own thread.
 //
-// An activity learns of its cancellation at once. When the world ends, whatever still runs is cancelled and waited for: a step's
-// process gets SIGTERM and, five seconds later, SIGKILL (spec 04 section 5.2).
-// Threads: `Post` from any thread; the rest from the engine's.
+// An activity learns of its cancellation at once. When the world ends, whatever still runs is cancelled and waited for:
+// a step's process gets SIGTERM and, five seconds later, SIGKILL (spec 04 section 5.2). Threads: `Post` from any
+// thread; the rest from the engine's.
 #pragma once
 
 #include <condition_variable>

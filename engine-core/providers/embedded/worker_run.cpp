@@ -41,7 +41,8 @@ void WorkerRun::BringUp(const ServerRun& run) {
     options.version_pins = options_.version_pins;
     options.log = options_.log;
     options.on_local_activity = options_.on_local_activity;
-    execution_ = Execution::Create(*options_.registry, {options_.namespace_name, run.start().workflow_id, run.start().run_id}, std::move(options));
+    execution_ = Execution::Create(
+        *options_.registry, {options_.namespace_name, run.start().workflow_id, run.start().run_id}, std::move(options));
     seen_ = 0;
     task_timeout_ms_ = run.start().task_timeout_ms;
   }
@@ -115,10 +116,12 @@ bool WorkerRun::RunLocal(Local* local, World& world) {
   const Error& error = result.error();
   const int64_t delay = DelayAfter(rule, local->attempt);
   const UnixMillis now = world.Now();
-  const bool again = error.retryable &&
-                     std::find(rule.non_retryable_types.begin(), rule.non_retryable_types.end(), error.code) == rule.non_retryable_types.end() &&
-                     (rule.max_attempts == 0 || local->attempt < rule.max_attempts) &&
-                     (rule.schedule_to_close_ms == 0 || now + delay - rule.first_scheduled_ms < rule.schedule_to_close_ms);
+  const bool again =
+      error.retryable &&
+      std::find(rule.non_retryable_types.begin(), rule.non_retryable_types.end(), error.code) ==
+          rule.non_retryable_types.end() &&
+      (rule.max_attempts == 0 || local->attempt < rule.max_attempts) &&
+      (rule.schedule_to_close_ms == 0 || now + delay - rule.first_scheduled_ms < rule.schedule_to_close_ms);
   if (again && delay < task_timeout_ms_) {
     ++local->attempt;
     local->due = now + delay;
@@ -138,7 +141,8 @@ WorkerRun::Outcome WorkerRun::RunTask(const ServerRun& run, World& world, const 
     TakeRequests(world.Now());
     if (!execution_->HasPendingLocalActivities()) return Outcome::kCommands;
     LOCKSTEP_CHECK(!locals_.empty(), "the workflow waits for a local activity that it did not ask for");
-    const auto next = std::min_element(locals_.begin(), locals_.end(), [](const Local& a, const Local& b) { return a.due < b.due; });
+    const auto next =
+        std::min_element(locals_.begin(), locals_.end(), [](const Local& a, const Local& b) { return a.due < b.due; });
     while (world.Now() < std::min(next->due, heartbeat_at)) {
       world.Wait(std::min(next->due, heartbeat_at));
       pump();

@@ -1,9 +1,9 @@
 // The worker's half of an embedded run: the execution in memory, brought up to the history task by task, and its local
-// activities, retried inside the task as long as that is worth it (spec 00 section 5). Drives `workflow::Execution` exactly as
-// the Temporal worker and the replayer do.
+// activities, retried inside the task as long as that is worth it (spec 00 section 5). Drives `workflow::Execution`
+// exactly as the Temporal worker and the replayer do.
 //
-// The execution is a cache: `Evict` may be called between any two tasks and changes nothing but the work to rebuild it (RT5).
-// Threads: used by one at a time.
+// The execution is a cache: `Evict` may be called between any two tasks and changes nothing but the work to rebuild it
+// (RT5). Threads: used by one at a time.
 #pragma once
 
 #include <functional>

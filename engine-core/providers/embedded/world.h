@@ -1,5 +1,5 @@
-// What surrounds an embedded engine: time, and the work that it hands out. Real time with threads (`thread_world.h`), virtual
-// time (replay/simulate) and a test that decides everything itself are three worlds around the same engine.
+// What surrounds an embedded engine: time, and the work that it hands out. Real time with threads (`thread_world.h`),
+// virtual time (replay/simulate) and a test that decides everything itself are three worlds around the same engine.
 //
 // Threads: the engine calls its world from one thread; how news reach that thread is the world's affair.
 #pragma once
@@ -44,7 +44,8 @@ struct CancelSent {
 struct TerminateSent {
   std::string reason;
 };
-using News = std::variant<AttemptCompleted, AttemptFailed, AttemptCancelled, AttemptBeat, SignalSent, CancelSent, TerminateSent>;
+using News =
+    std::variant<AttemptCompleted, AttemptFailed, AttemptCancelled, AttemptBeat, SignalSent, CancelSent, TerminateSent>;
 
 // What goes wrong with the next workflow task.
 enum class Mishap : uint8_t {
@@ -56,8 +57,8 @@ enum class Mishap : uint8_t {
 
 class World : public IClock {
  public:
-  // Lets time pass, to `until` at the latest; returns early when there is news. kNever: until there is news. False: nothing
-  // will ever happen (virtual time only).
+  // Lets time pass, to `until` at the latest; returns early when there is news. kNever: until there is news. False:
+  // nothing will ever happen (virtual time only).
   virtual bool Wait(UnixMillis until) = 0;
   virtual std::optional<News> TakeNews() = 0;
   virtual void StartAttempt(ActivityAttempt attempt) = 0;

@@ -10,8 +10,8 @@ namespace lockstep::embedded::testing {
 namespace {
 
 constexpr char kIdentity[] = "test";
-constexpr int64_t kTaskMs = 5;   // between scheduled and started, and again to completed
-constexpr int64_t kNewsMs = 1;   // between two things that happen
+constexpr int64_t kTaskMs = 5;  // between scheduled and started, and again to completed
+constexpr int64_t kNewsMs = 1;  // between two things that happen
 
 class CountingUuids final : public IIdGenerator {
  public:
@@ -58,7 +58,8 @@ class ScriptedRun::TestWorld final : public World {
 };
 
 ScriptedRun::ScriptedRun(ScriptedOptions options)
-    : world_(std::make_unique<TestWorld>(options.start_ms, std::move(options.locals))), ids_(std::make_unique<CountingUuids>()) {
+    : world_(std::make_unique<TestWorld>(options.start_ms, std::move(options.locals))),
+      ids_(std::make_unique<CountingUuids>()) {
   EngineOptions engine;
   engine.worker = {options.registry, "default", std::move(options.version_pins), std::move(options.log), nullptr};
   engine.ids = ids_.get();

@@ -1,5 +1,6 @@
-// An embedded run in which a test decides everything: when tasks run, how activities end, which timer fires, what the clock
-// says. The engine is the one of `lockstep run` and the simulator; only the world is the test's. Rotations are followed.
+// An embedded run in which a test decides everything: when tasks run, how activities end, which timer fires, what the
+// clock says. The engine is the one of `lockstep run` and the simulator; only the world is the test's. Rotations are
+// followed.
 //
 //   ScriptedRun run({.registry = &registry, .start = start, .locals = ...});
 //   run.RunTask();                                   // the code schedules an activity
