@@ -96,6 +96,7 @@ class FunctionLowering {
   void ForgetChanged(const clang::Stmt* loop);
   void ForgetLocal(const clang::VarDecl* variable);
   bool IsDefinite(const clang::Expr* expr, Definite what) const;
+  bool OnlyReads(const clang::VarDecl* variable) const;
   void OnDefiniteCall(const CallSite& site);
   void Significant(const clang::VarDecl* local = nullptr);
 

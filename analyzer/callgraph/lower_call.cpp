@@ -489,7 +489,7 @@ LabelSet FunctionLowering::HazardCall(CallSite& site, Call& call, const Model& m
   if (value_mode && !returns && !model.out) mode = HazardMode::kEffect;
   const std::string rule = model.rule;
   const std::string& last = site.names.back();
-  const bool order = rule == "determinism-directory-order" && last != "opendir" && last != "fdopendir";
+  const bool order = rule == "determinism-directory-order" && last != "opendir" && last != "fdopendir" && last != "closedir" && last != "rewinddir";
   const uint32_t hazard = AddHazard(site.expr, site.expr->getExprLoc(), rule, site.names.back(), mode, order);
   if (order) out_.hazards[hazard].result_order = true;
   out_.hazards[hazard].sinks = model.sinks;

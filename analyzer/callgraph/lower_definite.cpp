@@ -26,7 +26,7 @@ void CollectChanged(const Stmt* stmt, bool loaded, std::set<const VarDecl*>* fou
   }
   const auto* cast = dyn_cast<CastExpr>(stmt);
   const bool load = cast != nullptr && cast->getCastKind() == CK_LValueToRValue;
-  const bool passes = isa<ParenExpr>(stmt) || cast != nullptr;
+  const bool passes = isa<ParenExpr>(stmt) || isa<ArraySubscriptExpr>(stmt) || cast != nullptr;
   for (const Stmt* child : stmt->children()) CollectChanged(child, load || (passes && loaded), found);
 }
 
@@ -80,7 +80,9 @@ void FunctionLowering::ForgetChanged(const Stmt* loop) {
 
 void FunctionLowering::ForgetLocal(const VarDecl* variable) {
   env_.definite.erase(variable);
-  if (variable->getType()->isArrayType()) env_.uninitialized.erase({variable, nullptr});
+  // Whoever gets the address of an array or a structure may fill it.
+  const bool array = variable->getType()->isArrayType();
+  std::erase_if(env_.uninitialized, [&](const Slot& slot) { return slot.first == variable && (array || slot.second != nullptr); });
 }
 
 bool FunctionLowering::IsDefinite(const Expr* expr, Definite what) const {
@@ -88,6 +90,14 @@ bool FunctionLowering::IsDefinite(const Expr* expr, Definite what) const {
   const auto* variable = ref != nullptr ? dyn_cast<VarDecl>(ref->getDecl()) : nullptr;
   const auto it = variable != nullptr ? env_.definite.find(variable) : env_.definite.end();
   return it != env_.definite.end() && it->second == what;
+}
+
+// Whether the function does nothing with a variable of its own but read it.
+bool FunctionLowering::OnlyReads(const VarDecl* variable) const {
+  if (declaration_ == nullptr || declaration_->getBody() == nullptr) return false;
+  std::set<const VarDecl*> changed;
+  CollectChanged(declaration_->getBody(), false, &changed);
+  return changed.count(variable) == 0;
 }
 
 // Calls that need an element, an object or an index in range.

@@ -138,7 +138,7 @@ void FunctionLowering::Write(const Place& place, LabelSet labels, WriteKind kind
   }
   if (place.kind != Place::kLocal || place.captured) TouchOrder(labels);
   const bool strong = place.exact && kind == WriteKind::kAssign && order_.empty();
-  if (place.variable != nullptr) ForgetLocal(place.variable);
+  if (place.variable != nullptr) env_.definite.erase(place.variable);
   if (place.field != nullptr && !labels.empty() && unit_.models().Has(Trait::kNameField, UnitBuilder::Name(place.field))) {
     AddFlow(Port::kGlobal, unit_.Str(kNameSink), labels);
   }
@@ -513,6 +513,13 @@ LabelSet FunctionLowering::ValueOfReference(const DeclRefExpr* ref, bool load) {
   const ValueDecl* decl = ref->getDecl();
   if (const auto* function = dyn_cast<FunctionDecl>(decl)) {
     if (!unit_.IsSystem(function)) unit_.Enqueue(function);
+    // Handing on a function of a library that is a hazard: whoever gets it calls it.
+    if (unit_.IsSystem(function)) {
+      const auto* models = unit_.models().Find({UnitBuilder::Name(function)});
+      if (models != nullptr && models->front().kind == ModelKind::kHazard && models->front().mode != HazardMode::kTaint) {
+        AddHazard(ref, ref->getLocation(), models->front().rule, UnitBuilder::Name(function), HazardMode::kEffect);
+      }
+    }
     return LabelSet(MakeLabel(LabelKind::kFunction, unit_.Str(unit_.Key(function))));
   }
   if (const auto* binding = dyn_cast<BindingDecl>(decl)) {
@@ -671,11 +678,9 @@ LabelSet FunctionLowering::ValueOfBinary(const BinaryOperator* op) {
     const Expr* target = op->getLHS()->IgnoreParenImpCasts();
     // Indices and objects on the left are evaluated; the assigned variable itself is not read.
     if (const auto* member = dyn_cast<MemberExpr>(target)) {
-      if (!isa<CXXThisExpr>(member->getBase()->IgnoreParenImpCasts()) && !isa<DeclRefExpr>(member->getBase()->IgnoreParenImpCasts())) {
-        Value(member->getBase());
-      } else if (isa<DeclRefExpr>(member->getBase()->IgnoreParenImpCasts())) {
-        Value(member->getBase());
-      }
+      loading_ = true;  // Writing one member leaves the others as they are.
+      if (!isa<CXXThisExpr>(member->getBase()->IgnoreParenImpCasts())) Value(member->getBase());
+      loading_ = false;
       if (const auto* field = dyn_cast<FieldDecl>(member->getMemberDecl()); field != nullptr && field->getType().isVolatileQualified()) {
         Value(target);
       }
@@ -818,9 +823,10 @@ void FunctionLowering::OnEnumCast(const CastExpr* cast) {
   const EnumDecl* decl = type->getDecl()->getDefinition();
   Expr::EvalResult value;
   if (decl == nullptr || decl->isFixed() || !cast->getSubExpr()->EvaluateAsInt(value, context_)) return;
-  llvm::APSInt least, most;
-  decl->getValueRange(least, most);  // `most` is one past the end.
-  if (llvm::APSInt::compareValues(value.Val.getInt(), most) >= 0 || llvm::APSInt::compareValues(value.Val.getInt(), least) < 0) {
+  llvm::APInt end, begin;
+  decl->getValueRange(end, begin);  // `end` is one past the largest value.
+  const llvm::APSInt& number = value.Val.getInt();
+  if (llvm::APSInt::compareValues(number, llvm::APSInt(end, false)) >= 0 || llvm::APSInt::compareValues(number, llvm::APSInt(begin, false)) < 0) {
     AddHazard(cast, cast->getExprLoc(), "determinism-undefined-behavior", "value outside the range of " + decl->getNameAsString(), HazardMode::kEffect);
   }
 }

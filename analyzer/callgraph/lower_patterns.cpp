@@ -127,6 +127,8 @@ void FunctionLowering::OnVariable(const VarDecl* variable) {
     const bool constant_type = type.isConstQualified() || (type->isReferenceType() && type->getPointeeType().isConstQualified());
     const bool constant_init = !variable->hasInit() || variable->hasConstantInitialization();
     if (variable->isConstexpr() || (constant_type && constant_init)) return;
+    // A table that was not declared const but is only read.
+    if (constant_init && variable->hasInit() && OnlyReads(variable)) return;
     const uint32_t hazard = AddHazardAt(unit_.SiteOf(variable->getLocation()), "determinism-function-static",
                                         "static " + variable->getNameAsString(), HazardMode::kEffect);
     if (constant_type) {
@@ -1382,9 +1384,21 @@ void FunctionLowering::FixCall(uint32_t hazard, const CallSite& site) {
 
 // ---- Functions as a whole (D1, F7, E1, C9, H6, compiler warnings) ----
 
+// Whether a constructor hands the rest of its work to a member function of its object.
+static bool CallsOwnMembers(const Stmt* stmt) {
+  if (stmt == nullptr || isa<LambdaExpr>(stmt)) return false;
+  if (const auto* call = dyn_cast<CXXMemberCallExpr>(stmt); call != nullptr && call->getMethodDecl() != nullptr) {
+    const Expr* object = call->getImplicitObjectArgument();
+    if (object != nullptr && isa<CXXThisExpr>(object->IgnoreParenImpCasts()) && !call->getMethodDecl()->isConst()) return true;
+  }
+  return std::any_of(stmt->child_begin(), stmt->child_end(), CallsOwnMembers);
+}
+
 void FunctionLowering::OnConstructor(const CXXConstructorDecl* constructor) {
   if (constructor->isDelegatingConstructor() || !constructor->isUserProvided() || constructor->isCopyOrMoveConstructor()) return;
   if (unit_.IsSystem(constructor)) return;
+  // Members that a function called on the way sets are not skipped.
+  if (const Stmt* body = constructor->getBody(); body != nullptr && CallsOwnMembers(body)) return;
   for (const auto* field : constructor->getParent()->fields()) {
     if (!field->getType()->isScalarType() || field->hasInClassInitializer() || field->isUnnamedBitField() || field->getParent()->isUnion()) continue;
     if (written_fields_.count(field) != 0) continue;
