@@ -48,6 +48,16 @@ std::string Place(const state::EventRecord& event) {
   return place + " at runSeq " + std::to_string(event.run_seq);
 }
 
+// A step that fails before it is handed out (its gate's time is over, a reference that leads nowhere) starts and fails in one pass: it
+// never takes a slot.
+bool NeverRan(const std::vector<state::EventRecord>& log, size_t start) {
+  for (size_t i = start + 1; i < log.size(); ++i) {
+    if (log[i].step_id != log[start].step_id || log[i].logical_attempt_id != log[start].logical_attempt_id) continue;
+    return log[i].event_type == "StepFailed" && log[i].emitted_at == log[start].emitted_at;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::span<const Invariant> Invariants() { return kInvariants; }
@@ -157,7 +167,8 @@ void Watch::HoldWalk(const std::vector<state::EventRecord>& log) {
   std::map<std::string, bool, std::less<>> running;
   bool paused = false;
   int32_t width = 0;
-  for (const state::EventRecord& event : log) {
+  for (size_t i = 0; i < log.size(); ++i) {
+    const state::EventRecord& event = log[i];
     if (event.event_type == "RunPaused") paused = true;
     if (event.event_type == "RunResumed") paused = false;
     if (event.event_type == "StepStarted" && Misplaced(event.idempotency_key)) {
@@ -177,6 +188,7 @@ void Watch::HoldWalk(const std::vector<state::EventRecord>& log) {
           Note("dependencies-are-satisfied", Place(event) + " before " + steps[on].step_id + " was done");
         }
       }
+      if (NeverRan(log, i)) continue;
       if (++width > plan_->facts().max_parallelism) {
         Note("parallelism-is-bounded", Place(event) + ": " + std::to_string(width) + " run, expected at most " +
                                            std::to_string(plan_->facts().max_parallelism));
