@@ -180,6 +180,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"select date('now', '-1 day')", "current-time"},
         {"select 'today'::date", "current-time"},
         {"select timestamp 'now'", "current-time"},
+        {"select current timestamp from sysibm.sysdummy1", "current-time"},
         {"select date(?)", ""},
         {"select * from t where day >= current_date - 1", "current-time"},
         {"select random(), id from t", "random"},

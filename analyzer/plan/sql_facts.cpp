@@ -138,6 +138,11 @@ Found CurrentTimeIn(const std::vector<SqlStatement>& statements) {
         AddOnce(&found, "STRFTIME() of the current time");
     }
     for (size_t i = 0; i < s.size(); ++i) {
+      // DB2 writes it as two words.
+      if (s[i].Is("current") && i + 1 < s.size() &&
+          (s[i + 1].Is("timestamp") || s[i + 1].Is("date") || s[i + 1].Is("time"))) {
+        AddOnce(&found, "CURRENT " + Upper(s[i + 1].text));
+      }
       if (IsTimeLiteral(s, i)) AddOnce(&found, "the time literal '" + s[i].text + "'");
       if (s[i].kind != Kind::kWord || called.contains(i) || !In(kClockWords, s[i].text) || !IsBareValue(s, i)) continue;
       AddOnce(&found, Upper(s[i].text));
