@@ -152,9 +152,11 @@ Json CommandEventJson(const workflow::HistoryEvent& event) {
 }
 
 std::string AttributePointer(std::string_view field) {
+  // Inside a payload the path goes on as a pointer: `input/0/attempt`.
+  const size_t slash = std::min(field.find('/'), field.size());
   std::string pointer;
-  for (const std::string_view part : Split(field, '.')) pointer += "/" + JsonPointerToken(part);
-  return pointer;
+  for (const std::string_view part : Split(field.substr(0, slash), '.')) pointer += "/" + JsonPointerToken(part);
+  return pointer + std::string(field.substr(slash));
 }
 
 }  // namespace lockstep::replay
