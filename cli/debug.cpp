@@ -16,6 +16,7 @@ namespace lockstep::cli {
 namespace {
 
 struct Options {
+  std::vector<std::string> libraries;
   std::string history;
   int64_t at = 1;
   int64_t execution = 1;
@@ -44,6 +45,8 @@ int RunDebugger(const Options& options, const std::string& script) {
 int RunDebug(const Options& options) {
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
+  if (const Status loaded = LoadWorkflowLibraries(options.libraries, &registry, nullptr); !loaded)
+    return Report(loaded.error());
   std::error_code error;
   if (options.history == "-")
     return Report(Error("USAGE", "HISTORY: expected a file or a record directory, found standard input"));
@@ -61,10 +64,13 @@ int RunDebug(const Options& options) {
           ? (std::filesystem::temp_directory_path() / ("lockstep-debug-" + std::to_string(::getpid()) + ".script"))
                 .string()
           : options.script_only;
+  std::vector<std::string> libraries;
+  for (const std::string& library : options.libraries)
+    libraries.push_back(std::filesystem::absolute(library, error).string());
   const auto debugger =
       options.debugger.find("lldb") == std::string::npos ? replay::Debugger::kGdb : replay::Debugger::kLldb;
   const std::string commands =
-      replay::DebuggerCommands(debugger, *point, {OwnProgram(), history, script, options.batch});
+      replay::DebuggerCommands(debugger, *point, {OwnProgram(), history, script, options.batch, libraries});
   if (const Status written = WriteFileAtomically(script, commands); !written) return Report(written.error());
   if (!options.script_only.empty()) return kExitOk;
   return RunDebugger(options, script);
@@ -84,6 +90,7 @@ void AddDebug(CLI::App* app, Run* run) {
       ->check(CLI::PositiveNumber);
   command->add_option("--debugger", options->debugger, "gdb, lldb-19 or a path of one")->capture_default_str();
   command->add_flag("--batch", options->batch, "Show where it stops, and leave");
+  AddWorkflowsOption(command, &options->libraries);
   command->add_flag("--under-debugger", options->under_debugger)->group("");
   command->add_option("--script-only", options->script_only)->group("");
   command->footer(

@@ -10,6 +10,7 @@ namespace lockstep::cli {
 namespace {
 
 struct Options {
+  std::vector<std::string> libraries;
   std::string path;
   int64_t at = 0;
   int64_t execution = 1;
@@ -22,6 +23,8 @@ int RunState(const Options& options) {
     return Report(Error("USAGE", "expected one of --at N and --at-every-task (see lockstep state --help)"));
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
+  if (const Status loaded = LoadWorkflowLibraries(options.libraries, &registry, nullptr); !loaded)
+    return Report(loaded.error());
   const auto input = replay::LoadInput(options.path);
   if (!input) return Report(input.error());
   const auto points =
@@ -43,6 +46,7 @@ void AddState(CLI::App* app, Run* run) {
   command->add_option("--execution", options->execution, "With --at, which execution of a chain (rotation)")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  AddWorkflowsOption(command, &options->libraries);
   options->output.AddOptions(command);
   command->footer(
       "Of a workflow that this build does not have, what its events alone say: pending activities, timers, children, "

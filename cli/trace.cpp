@@ -16,6 +16,7 @@ namespace lockstep::cli {
 namespace {
 
 struct Options {
+  std::vector<std::string> libraries;
   std::string path;
   std::string against;
   int64_t divergence_seq = 0;
@@ -145,6 +146,8 @@ Status WritePage(const Options& options, const workflow::WorkflowRegistry& regis
 int RunTrace(const Options& options) {
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
+  if (const Status loaded = LoadWorkflowLibraries(options.libraries, &registry, nullptr); !loaded)
+    return Report(loaded.error());
   auto input = replay::LoadInput(options.path);
   if (!input) return ReportUnreadable(options, input.error());
   replay::TraceOptions trace;
@@ -213,6 +216,7 @@ void AddTrace(CLI::App* app, Run* run) {
       ->add_option("--execution", options->execution,
                    "With --html, which execution of a chain (default: the one that differs)")
       ->check(CLI::PositiveNumber);
+  AddWorkflowsOption(command, &options->libraries);
   options->output.AddOptions(command);
   command->footer(
       "Exit code 0 in step, 1 divergence, 3 corrupt input. With --format json: divergence.json.\n"

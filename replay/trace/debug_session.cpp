@@ -28,9 +28,15 @@ std::string Quoted(const std::string& text) {
   return quoted + "'";
 }
 
+std::string Libraries(const DebugScript& script) {
+  std::string words;
+  for (const std::string& library : script.libraries) words += " --workflows " + Quoted(library);
+  return words;
+}
+
 std::string Arguments(const DebugPoint& point, const DebugScript& script) {
   return "debug " + Quoted(script.history) + " --execution " + std::to_string(point.execution) + " --at " +
-         std::to_string(point.started_id) + " --under-debugger";
+         std::to_string(point.started_id) + Libraries(script) + " --under-debugger";
 }
 
 std::string GdbCommands(const DebugPoint& point, const DebugScript& script) {
@@ -39,8 +45,8 @@ std::string GdbCommands(const DebugPoint& point, const DebugScript& script) {
           "\nset $lockstep_previous = " + std::to_string(point.previous_id) +
           "\nset $lockstep_next = " + std::to_string(point.next_id) + "\n";
   text += "define lockstep-goto\n  eval \"shell " + Quoted(script.program) + " debug " + Quoted(script.history) +
-          " --execution " + std::to_string(point.execution) + " --script-only " + Quoted(script.script) +
-          " --at %d\", $arg0\n  source " + script.script + "\nend\n";
+          " --execution " + std::to_string(point.execution) + Libraries(script) + " --script-only " +
+          Quoted(script.script) + " --at %d\", $arg0\n  source " + script.script + "\nend\n";
   text += "document lockstep-goto\nReplays to the workflow task that sees event EVENT and stops at its code.\nend\n";
   text +=
       "define lockstep-back\n  if $lockstep_previous == 0\n    echo This is the first workflow task.\\n\n  else\n    "

@@ -40,6 +40,7 @@ struct DebugScript {
   std::string history;
   std::string script;  // where the text below will stand
   bool batch = false;  // show where it stopped, and leave
+  std::vector<std::string> libraries;  // of workflows, to be loaded again
 };
 // Commands for the debugger. gdb also gets `lockstep-back`, `lockstep-forward` and `lockstep-goto EVENT`.
 std::string DebuggerCommands(Debugger debugger, const DebugPoint& point, const DebugScript& script);
