@@ -6,7 +6,7 @@ import unittest
 
 import harness
 
-MEMBERS = {"path", "events", "eventTypes", "workflowType", "status", "problems"}
+MEMBERS = {"path", "events", "eventTypes", "workflowType", "status", "problems", "growth", "pending"}
 
 
 class Inspect(harness.CliTest):
