@@ -78,11 +78,12 @@ class RunTest(CliTest):
         self.assertEqual(done.json["steps"]["f"]["errorCode"], "PERMANENT_STEP_ERROR")
 
     def test_script_of_signals(self):
-        path = self.write_json("plan.json", plan([echo("a"), echo("b"), echo("c")]))
+        # The step in the middle takes long enough for the signal to find the run.
+        path = self.write_json("plan.json", plan([echo("a"), work("b", 1), echo("c")]))
         script = self.write_json("script.json", [
             {"when": {"event": "StepCompleted", "stepId": "a"}, "do": {"signal": "PAUSE"}},
             {"when": {"event": "RunPaused"}, "do": {"wait": 50}}, {"do": {"signal": "RESUME"}}])
-        done = lockstep("run", path, "--store", self.store, "--signals", script, "--format", "json")
+        done = lockstep("run", path, "--store", self.store, "--signals", script, "--config", self.config, "--format", "json")
         self.assert_code(done, 0)
         events = self.events(done.json["runId"])
         self.assertLess(events.index("RunPaused"), events.index("RunResumed"))

@@ -51,4 +51,6 @@ class SimulateTest(CliTest):
         self.assert_one_line(lockstep("simulate", "--faults", "rain"), 2, "USAGE", "rain")
         self.assert_one_line(lockstep("simulate", self.folder / "none.json"), 2, "FILE_NOT_FOUND")
         broken = self.write("broken.json", "{}")
-        self.assert_one_line(lockstep("simulate", broken, "--seeds", "1..2"), 3, "broken.json")
+        refused = lockstep("simulate", broken, "--seeds", "1..2")
+        self.assert_code(refused, 3)
+        self.assertIn("broken.json", refused.err_lines[0])
