@@ -141,6 +141,9 @@ def page(results, peer):
         f"({percent(sums['lineKnown'], sums['defects'])}) with the change known (`--changed-since`), and in {sums['lineAlone']} "
         f"({percent(sums['lineAlone'], sums['defects'])}) from the history and the source alone.",
         "",
+        "The change handed to trace holds the seeded edit alone; a change of many lines is not measured. The defects were not held out: the ranking",
+        "was improved, and one defect moved to a record that shows it, after a first run. The peer's defects are like ones in another workflow.",
+        "",
         "*line*: the place of the first cause that names a changed line, alone / with the change known; - where none does.",
         "*cause*: the first one, with the change known. *gate*: a version gate was proposed as a patch.",
         "",

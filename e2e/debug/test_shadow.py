@@ -122,7 +122,8 @@ class Shadow(CliTest):
         self.assertEqual(paths, [entry["path"] for entry in second["histories"]])
         self.assertTrue(0 < len(paths) < RUNS)
         few = self.shadow(ALL, "--limit", 4, "--scan", RUNS)
-        self.assertGreaterEqual(len({entry["events"] for entry in few["histories"]}), 2)
+        # Runs that failed are a kind of their own, and come among the first.
+        self.assertEqual({entry["status"] for entry in few["histories"]}, {"COMPLETED", "FAILED"})
 
         # Nothing is saved that still holds the words, and what is saved is in step.
         rules = self.write_json("redact.json", {"rules": [{"key": "text"}, {"key": "message"}]})
