@@ -94,12 +94,13 @@ void Watch::NoteBatch(const Json& input) {
   const Json* events = input.Find("events");
   if (events == nullptr || !events->is_array()) return;
   int64_t last = -1;
+  std::string pass;
   for (const Json& event : events->AsArray()) {
     const std::string type = event.GetString("eventType");
-    if (type != "StepStarted") {
-      last = -1;  // another pass
-      continue;
-    }
+    // An append that waited for the store holds the events of several passes; each pass has its own time.
+    const std::string at = event.GetString("emittedAt");
+    if (type != "StepStarted" || std::exchange(pass, at) != at) last = -1;
+    if (type != "StepStarted") continue;
     const auto& steps = plan_->steps();
     const auto it = std::find_if(steps.begin(), steps.end(),
                                  [&](const plan::Step& step) { return step.step_id == event.GetString("stepId"); });
@@ -139,8 +140,10 @@ void Watch::HoldSequence(const std::vector<state::EventRecord>& log) {
 
 void Watch::HoldMachines(const std::vector<state::EventRecord>& log, const state::Snapshot& stored) {
   state::Snapshot snapshot;
+  bool misplaced = false;  // what a lost task appended may make what follows illegal
   for (const state::EventRecord& event : log) {
-    if (state::Project(&snapshot, event).kind == state::ApplyOutcome::Kind::kRejected)
+    misplaced = misplaced || Misplaced(event.idempotency_key);
+    if (state::Project(&snapshot, event).kind == state::ApplyOutcome::Kind::kRejected && !misplaced)
       Note("legal-transitions", Place(event) + " is not legal here");
   }
   if (!(snapshot == stored))
