@@ -111,19 +111,6 @@ constexpr EffectRow kEffects[] = {
     {EVENT_TYPE_NEXUS_OPERATION_TIMED_OUT, Effect::kClose},
 };
 
-struct StatusRow {
-  int type;
-  std::string_view status;
-};
-constexpr StatusRow kStatuses[] = {
-    {EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, "COMPLETED"},
-    {EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, "FAILED"},
-    {EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED, "CANCELED"},
-    {EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, "TERMINATED"},
-    {EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT, "TIMED_OUT"},
-    {EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, "CONTINUED_AS_NEW"},
-};
-
 template <typename Row, size_t N>
 const Row* RowOf(const Row (&rows)[N], int type) {
   const auto it = std::find_if(std::begin(rows), std::end(rows), [type](const Row& row) { return row.type == type; });
@@ -256,8 +243,8 @@ void PendingFold::Apply(const HistoryEvent& event) {
     work_.cancel_requested = true;
   } else if (event.event_type() == EVENT_TYPE_MARKER_RECORDED) {
     NoteVersion(event, &work_);
-  } else if (const StatusRow* status = RowOf(kStatuses, event.event_type())) {
-    work_.status = status->status;
+  } else if (const std::string_view status = ClosingStatus(event); !status.empty()) {
+    work_.status = status;
     // Whatever was under way is of no consequence to a run that is over.
     work_.items.clear();
     work_.unseen_signals.clear();

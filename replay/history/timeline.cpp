@@ -420,11 +420,15 @@ Json InspectJson(const LoadedHistory& loaded) {
                            {"problems", std::move(problems)}});
 }
 
+std::string_view ClosingStatus(const HistoryEvent& event) {
+  const auto row = std::find_if(std::begin(kStatuses), std::end(kStatuses),
+                                [&](const StatusRow& one) { return one.type == event.event_type(); });
+  return row == std::end(kStatuses) ? std::string_view() : row->status;
+}
+
 std::string_view HistoryStatus(const History& history) {
   for (int i = history.events_size() - 1; i >= 0; --i) {
-    for (const StatusRow& row : kStatuses) {
-      if (row.type == history.events(i).event_type()) return row.status;
-    }
+    if (const std::string_view status = ClosingStatus(history.events(i)); !status.empty()) return status;
   }
   return "RUNNING";
 }

@@ -27,6 +27,8 @@ Json InspectJson(const LoadedHistory& loaded);
 
 // RUNNING, COMPLETED, FAILED, CANCELED, TERMINATED, TIMED_OUT or CONTINUED_AS_NEW: what the last terminal event says.
 std::string_view HistoryStatus(const temporal::api::history::v1::History& history);
+// The same of one event; empty when it ends nothing.
+std::string_view ClosingStatus(const temporal::api::history::v1::HistoryEvent& event);
 // Of the first event that starts the workflow; empty when there is none.
 std::string WorkflowType(const temporal::api::history::v1::History& history);
 // The essential fact of one event in a line: activity type and id, duration of a timer, message of a failure...
