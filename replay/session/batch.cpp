@@ -171,7 +171,7 @@ ReplayReport SpinningReport(const std::string& path, const workflow::Execution& 
 }  // namespace
 
 void FinishReport(const std::optional<Record>& record, bool whole, EngineLog* log, ReplayReport* report) {
-  if (whole && report->divergences.empty()) log->Finish();
+  if (whole && VerdictOf(report->divergences) != Verdict::kDiverged) log->Finish();
   for (Divergence& divergence : log->TakeDivergences()) report->divergences.push_back(std::move(divergence));
   report->engine_log = log->records();
   report->engine_events = static_cast<int64_t>(report->engine_log.size());
@@ -179,7 +179,7 @@ void FinishReport(const std::optional<Record>& record, bool whole, EngineLog* lo
   report->status = std::string(state::Name(log->snapshot().status));
   report->snapshot_hash = state::SnapshotHash(log->snapshot());
   report->outcome_hash = state::OutcomeHash(log->snapshot());
-  if (!whole || !record || !report->divergences.empty()) return;
+  if (!whole || !record || VerdictOf(report->divergences) == Verdict::kDiverged) return;
   const std::pair<const char*, const std::string*> hashes[] = {{"snapshotHash", &report->snapshot_hash}, {"outcomeHash", &report->outcome_hash}};
   for (const auto& [name, actual] : hashes) {
     const std::string expected = record->manifest.GetString(name);

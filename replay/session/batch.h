@@ -25,7 +25,7 @@ namespace lockstep::replay {
 
 enum class Verdict : uint8_t {
   kIdentical,
-  kDrift,         // only retry and time-out numbers differ
+  kDrift,         // only retry and time-out numbers differ, or the log has events of a lost workflow task
   kDiverged,
   kUnreadable,    // corrupt, or of a workflow this build does not know
 };

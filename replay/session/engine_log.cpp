@@ -157,6 +157,7 @@ void EngineLog::CompareEvent(const workflow::LocalActivityTrace& trace, const st
   const auto stored = stored_json != nullptr ? state::ParseEventWrite(*stored_json) : Result<state::EventWrite>(event);
   ApplyForeign(seq, trace);
   produced_.insert(seq);
+  held_.erase(seq);
   std::vector<JsonDifference> differences;
   const auto recorded = recorded_.find(seq);
   if (recorded != recorded_.end() && stored_json == nullptr) {
@@ -197,13 +198,23 @@ void EngineLog::ApplyForeign(int64_t before_seq, const workflow::LocalActivityTr
   if (!has_record_ && before_seq > snapshot_.last_event_seq + 1) gaps_ = true;
 }
 
-void EngineLog::ReportMissing(const state::EventRecord& record, const workflow::LocalActivityTrace& trace) {
+Divergence EngineLog::Missing(const state::EventRecord& record, const workflow::LocalActivityTrace& trace) const {
   Divergence divergence = Describe(DivergenceKind::kEventChanged, trace);
   divergence.step_id = record.step_id;
   divergence.command = EventName(record, record.run_seq);
   divergence.run_seq = record.run_seq;
   divergence.expected = "this event";
-  divergences_.push_back(std::move(divergence));
+  return divergence;
+}
+
+// An event that the code should have produced by now. After a lost task it may be asked for later: a new append of it is answered
+// with the row that is there.
+void EngineLog::ReportMissing(const state::EventRecord& record, const workflow::LocalActivityTrace& trace) {
+  if (lost_task_) {
+    held_.emplace(record.run_seq, Missing(record, trace));
+    return;
+  }
+  divergences_.push_back(Missing(record, trace));
   events_differ_ = true;
 }
 
@@ -275,6 +286,12 @@ void EngineLog::Finish() {
     if (!IsForeign(record)) ReportMissing(record, {});
   }
   if (!events_differ_) ApplyForeign(INT64_MAX, {});
+  for (auto& [seq, divergence] : held_) {
+    divergence.grade = Grade::kDrift;
+    divergence.actual = "no history accounts for it: a workflow task that was lost wrote it";
+    divergences_.push_back(std::move(divergence));
+  }
+  held_.clear();
 }
 
 }  // namespace lockstep::replay

@@ -29,12 +29,17 @@ class EngineLog {
   // One finished local activity of the interpreter. Others are ignored.
   void Observe(const workflow::LocalActivityTrace& trace);
 
+  // The histories hold a workflow task that was lost or refused after the worker ran it: what it appended stands in the log before
+  // the place where the task that survived asks for it again, or is asked for by none.
+  void NoteLostTask() { lost_task_ = true; }
+
   // The run is followed from its first event on, so snapshots can be compared.
   bool comparable() const { return comparable_; }
   int64_t last_seq() const { return snapshot_.last_event_seq; }
   const state::Snapshot& snapshot() const { return snapshot_; }
   const std::vector<state::EventRecord>& records() const { return records_; }
-  // Recorded events that the replay never produced or reached, as divergences; call once at the end of the last execution.
+  // Recorded events that the replay never produced or reached, as divergences; call once at the end of the last execution. Those
+  // that only a lost task can have written are drift: no code can be blamed for them.
   void Finish();
   std::vector<workflow::Divergence> TakeDivergences() { return std::exchange(divergences_, {}); }
   // Marker events whose difference has been reported event by event.
@@ -48,15 +53,18 @@ class EngineLog {
   void CompareHash(const workflow::LocalActivityTrace& trace, const Json& result);
   void ApplyForeign(int64_t before_seq, const workflow::LocalActivityTrace& trace);
   void ReportMissing(const state::EventRecord& record, const workflow::LocalActivityTrace& trace);
+  workflow::Divergence Missing(const state::EventRecord& record, const workflow::LocalActivityTrace& trace) const;
   void Project(const state::EventRecord& record, const workflow::LocalActivityTrace& trace);
   workflow::Divergence Describe(workflow::DivergenceKind kind, const workflow::LocalActivityTrace& trace) const;
 
   std::map<int64_t, state::EventRecord> recorded_;
   std::map<int64_t, Json> recorded_snapshots_;
   std::set<int64_t> produced_;  // runSeq of events the interpreter produced
+  std::map<int64_t, workflow::Divergence> held_;  // by runSeq: missing where they stand, perhaps asked for later (a lost task)
   state::Snapshot snapshot_;
   std::vector<state::EventRecord> records_;
   bool has_record_ = false;
+  bool lost_task_ = false;
   bool comparable_ = false;
   bool compare_snapshots_ = true;
   bool events_differ_ = false;

@@ -169,6 +169,55 @@ TEST(EngineLog, RecordHasAnEventMore_InTheMiddle_IsReported) {
   EXPECT_EQ(found[0].step_id, "s3");
 }
 
+// A worker appended an event and was lost before its task was answered; the task that followed asked for the event later, and was
+// told of the row that is there. The marker's `runSeq` is then below that of events whose markers come first.
+TEST(EngineLog, EventOfALostTask_AskedForAgainLater_IsIdentical_OnlyAfterALostTask) {
+  const auto run = EventfulRun();
+  auto chain = ChainOf(*run);
+  auto events = run->Events();
+  std::vector<HistoryEvent*> markers;
+  for (int i = 0; markers.size() < 2; ++i) {
+    HistoryEvent* marker = LocalMarker(&chain[0], "emitEvents", i);
+    ASSERT_NE(marker, nullptr);
+    const auto data = workflow::ReadLocalActivityMarker(marker->marker_recorded_event_attributes());
+    if (i > 0 && data && data->activity_id.starts_with("event/Step")) markers.push_back(marker);
+  }
+  std::vector<int64_t> seqs;
+  for (HistoryEvent* marker : markers)
+    ChangeResult(marker, [&](Json* result) { seqs.push_back((*result).Find("appended")->AsArray()[0].GetInt("runSeq")); });
+  for (size_t i = 0; i < 2; ++i)
+    ChangeResult(markers[i], [&](Json* result) { result->AsObject()["appended"].AsArray()[0].Set("runSeq", seqs[1 - i]); });
+  auto& first = events[static_cast<size_t>(seqs[0] - 1)];
+  auto& second = events[static_cast<size_t>(seqs[1] - 1)];
+  std::swap(first, second);
+  std::swap(first.run_seq, second.run_seq);
+  SessionOptions options;
+  options.compare_snapshots = false;
+  EngineLog lost(events, {});
+  lost.NoteLostTask();
+  EXPECT_EQ(Summaries(ReplayChain(chain, &lost, options)), "");
+  EngineLog none(events, {});
+  const auto found = ReplayChain(chain, &none, options);
+  ASSERT_FALSE(found.empty());
+  EXPECT_EQ(found[0].expected, "this event");
+}
+
+TEST(EngineLog, EventOfALostTask_AskedForByNone_IsDrift_AndNamed) {
+  const auto run = EventfulRun();
+  auto events = run->Events();
+  auto extra = run->Event("StepCompleted");
+  extra.run_seq = events.back().run_seq + 1;
+  events.push_back(extra);
+  auto chain = ChainOf(*run);
+  EngineLog log(events, {});
+  log.NoteLostTask();
+  const auto found = ReplayChain(chain, &log);
+  ASSERT_EQ(found.size(), 1u) << Summaries(found);
+  EXPECT_EQ(found[0].grade, Grade::kDrift);
+  EXPECT_EQ(found[0].run_seq, extra.run_seq);
+  EXPECT_NE(found[0].actual.find("lost"), std::string::npos);
+}
+
 TEST(EngineLog, RecordEndsEarly_AuditEventsAtTheEnd_AreForeign) {
   const auto run = EventfulRun();
   auto events = run->Events();

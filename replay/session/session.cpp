@@ -6,6 +6,7 @@
 #include <temporal/api/command/v1/message.pb.h>
 #include <temporal/api/common/v1/message.pb.h>
 #include <temporal/api/enums/v1/event_type.pb.h>
+#include <temporal/api/enums/v1/workflow.pb.h>
 #include <temporal/api/history/v1/message.pb.h>
 
 #include <algorithm>
@@ -31,6 +32,13 @@ std::string DeterministicBytes(const google::protobuf::Message& message) {
   message.SerializeToCodedStream(&coded);
   coded.Trim();
   return bytes;
+}
+
+// A worker may have run this task, local activities included, before it was lost or refused. A task nobody took is none of these.
+bool LostTask(const HistoryEvent& event) {
+  if (event.event_type() == temporal::api::enums::v1::EVENT_TYPE_WORKFLOW_TASK_FAILED) return true;
+  return event.event_type() == temporal::api::enums::v1::EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT &&
+         event.workflow_task_timed_out_event_attributes().timeout_type() == temporal::api::enums::v1::TIMEOUT_TYPE_START_TO_CLOSE;
 }
 
 class Session {
@@ -59,6 +67,9 @@ class Session {
       const auto& start = history_.events(0).workflow_execution_started_event_attributes();
       result_.workflow_type = start.workflow_type().name();
       if (const auto input = workflow::ReadFirstJson(start.input()); input && input->is_object()) log_->Begin(*input);
+    }
+    for (const HistoryEvent& event : history_.events()) {
+      if (LostTask(event)) log_->NoteLostTask();
     }
     workflow::ExecutionOptions execution;
     execution.on_local_activity = [this](const workflow::LocalActivityTrace& trace) { log_->Observe(trace); };

@@ -5,6 +5,7 @@
 
 #include "engine-core/base/check.h"
 #include "engine-core/state/keys.h"
+#include "engine-core/state/machines.h"
 #include "engine-core/state/projector.h"
 
 namespace lockstep::simulate {
@@ -83,9 +84,9 @@ void Watch::EndTask(bool lost) {
   for (const std::string& key : in_task_) {
     if (lost) {
       lost_.insert(key);
-      ever_lost_.insert(key);
+      orphans_.insert(key);
     } else {
-      lost_.erase(key);
+      orphans_.erase(key);
     }
   }
 }
@@ -140,12 +141,14 @@ void Watch::HoldSequence(const std::vector<state::EventRecord>& log) {
 
 void Watch::HoldMachines(const std::vector<state::EventRecord>& log, const state::Snapshot& stored) {
   state::Snapshot snapshot;
-  bool misplaced = false;  // what a lost task appended may make what follows illegal
+  bool orphan = false;  // of what the run knows nothing may make illegal what it does later
   for (const state::EventRecord& event : log) {
-    misplaced = misplaced || Misplaced(event.idempotency_key);
-    if (state::Project(&snapshot, event).kind == state::ApplyOutcome::Kind::kRejected && !misplaced)
+    orphan = orphan || Orphaned(event.idempotency_key);
+    if (state::Project(&snapshot, event).kind == state::ApplyOutcome::Kind::kRejected && !orphan)
       Note("legal-transitions", Place(event) + " is not legal here");
   }
+  if (!state::IsTerminal(snapshot.status) && !orphan)
+    Note("run-ends", "the log ends with the run " + std::string(state::Name(snapshot.status)));
   if (!(snapshot == stored))
     Note("snapshot-is-the-logs",
          "stored " + state::SnapshotHash(stored) + ", replayed " + state::SnapshotHash(snapshot));
@@ -174,8 +177,8 @@ void Watch::HoldWalk(const std::vector<state::EventRecord>& log) {
     const state::EventRecord& event = log[i];
     if (event.event_type == "RunPaused") paused = true;
     if (event.event_type == "RunResumed") paused = false;
-    if (event.event_type == "StepStarted" && Misplaced(event.idempotency_key)) {
-      outcome.erase(event.step_id);  // whether and when it was handed out, the log does not tell
+    if (event.event_type == "StepStarted" && Orphaned(event.idempotency_key)) {
+      outcome.erase(event.step_id);  // it never ran
     } else if (event.event_type == "StepStarted") {
       if (paused) Note("no-dispatch-while-paused", Place(event) + " during a pause");
       const auto& steps = plan_->steps();
@@ -191,7 +194,11 @@ void Watch::HoldWalk(const std::vector<state::EventRecord>& log) {
           Note("dependencies-are-satisfied", Place(event) + " before " + steps[on].step_id + " was done");
         }
       }
-      if (NeverRan(log, i)) continue;
+      // When a step that a lost task started was really handed out, the log does not tell: it may have been much later.
+      if (NeverRan(log, i) || FromLostTask(event.idempotency_key)) {
+        outcome.erase(event.step_id);
+        continue;
+      }
       if (++width > plan_->facts().max_parallelism) {
         Note("parallelism-is-bounded", Place(event) + ": " + std::to_string(width) + " run, expected at most " +
                                            std::to_string(plan_->facts().max_parallelism));

@@ -27,10 +27,10 @@ class Watch {
   // What is proposed in between belongs to one task; `lost`: nobody will know of it.
   void BeginTask() { in_task_.clear(); }
   void EndTask(bool lost);
-  // Appended by a lost task, and asked for by none after it.
-  bool Orphaned(const std::string& key) const { return lost_.contains(key); }
-  // Appended by a lost task: its place in the log is not the one where the surviving task asks for it.
-  bool Misplaced(const std::string& key) const { return ever_lost_.contains(key); }
+  // Appended by a lost task: the task that survived asks for it elsewhere in the log, or not at all because it knows more.
+  bool FromLostTask(const std::string& key) const { return lost_.contains(key); }
+  // Of these, what no task after it asked for: the run went another way than the log says.
+  bool Orphaned(const std::string& key) const { return orphans_.contains(key); }
   // Broken, by name; the first one counts.
   void Note(std::string_view invariant, std::string message);
   // The whole log once the run is over, and the store's snapshot.
@@ -47,7 +47,7 @@ class Watch {
   const plan::Plan* plan_ = nullptr;
   std::map<std::string, std::set<std::string>> proposed_;  // idempotency key -> event ids that the interpreter gave it
   std::vector<std::string> in_task_;                       // keys
-  std::set<std::string, std::less<>> lost_, ever_lost_;
+  std::set<std::string, std::less<>> lost_, orphans_;     // keys
   std::optional<Violation> first_;
 };
 
