@@ -14,6 +14,7 @@
 #include "engine-core/base/json.h"
 #include "engine-core/base/result.h"
 #include "engine-core/workflow/divergence.h"
+#include "replay/trace/cpp_text.h"
 
 namespace lockstep::replay {
 
@@ -40,16 +41,18 @@ struct Finding {
 // Error: FINDINGS_INVALID.
 Result<std::vector<Finding>> ParseFindings(std::string_view json);
 
+// A function, or a declaration or macro that stands outside of functions.
 struct FunctionText {
   std::string name;  // last part only: `Dispatch`
   std::string file;
   uint32_t first = 0;  // lines, 1-based, inclusive
   uint32_t last = 0;
+  ItemKind kind = ItemKind::kFunction;
   std::vector<std::string> calls;  // names followed by `(`, sorted
+  std::vector<std::string> names;  // all, sorted
 };
 
-// Functions as the text shows them: definitions that begin in column 0 and end with a closing brace there, which is how
-// namespaces without indentation look. Used to rank, never to decide.
+// The text of the tree, and its functions as the text shows them (cpp_text.h). Used to rank, never to decide.
 class SourceTree {
  public:
   // A file is taken from the first of these folders that has it.

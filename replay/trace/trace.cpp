@@ -259,10 +259,13 @@ class Tracer {
     facts.memory_again = memory_again_ ? &*memory_again_ : nullptr;
     facts.now_ms = options_.now_ms;
     facts.workflow_ms = WorkflowTime();
-    facts.changes = options_.changes;
+    EditView view = EditsOf(&tree_, options_.changes);
+    edits_ = std::move(view.edits);
+    report_.harmless = std::move(view.harmless);
+    facts.edits = edits_;
     facts.changes_known = options_.changes_known;
     report_.changed_since = options_.changed_since;
-    report_.changes = options_.changes.size();
+    report_.changes = edits_.size();
     facts.findings = options_.findings;
     if (input_.record && !input_.record->plan.empty()) {
       const std::string recorded = input_.record->manifest.GetString("planSha256");
@@ -283,8 +286,8 @@ class Tracer {
                                                 : std::string(workflow::DivergenceKindName(first.kind));
     for (const Cause& cause : report_.causes) {
       if (cause.change < 0) continue;
-      const Hunk& hunk = options_.changes[static_cast<size_t>(cause.change)];
-      report_.gate = GateForChange(&tree_, hunk, ChangeIdFor(cause.where.function, what));
+      const Edit& edit = edits_[static_cast<size_t>(cause.change)];
+      report_.gate = GateForChange(&tree_, edit.hunk, ChangeIdFor(cause.where.function, what));
       if (!report_.gate.patch.empty()) return;
     }
     const bool fresh = first.kind == DivergenceKind::kSurplusCommand;
@@ -301,6 +304,7 @@ class Tracer {
   const ReplayInput& input_;
   const TraceOptions& options_;
   SourceTree tree_;
+  std::vector<Edit> edits_;
   TraceReport report_;
   ProbeResult bad_;
   std::optional<ProbeResult> again_, environment_, memory_, memory_again_;
