@@ -153,18 +153,69 @@ bool IsLogStatement(const std::vector<Token>& tokens, size_t at) {
   return log;
 }
 
-// Every statement that the run touches is one of a log.
-bool IsLogRun(const std::vector<Token>& tokens, size_t begin, size_t end) {
-  if (begin == end) return true;
-  size_t at = begin;
-  while (at > 0 && !EndsStatement(tokens[at - 1])) --at;
-  while (at < end) {
-    if (!IsLogStatement(tokens, at)) return false;
-    while (at < tokens.size() && !EndsStatement(tokens[at])) ++at;
-    if (at < tokens.size() && tokens[at].text != ";" && at < end) return false;
-    ++at;
+bool IsControl(const Token& token) {
+  return token.text == "if" || token.text == "for" || token.text == "while" || token.text == "switch";
+}
+
+// Tokens by the statements they make: one ends with `;` or a brace outside of parentheses, with the head of `if`,
+// `for`, `while` and `switch`, or with `else`.
+std::vector<size_t> StatementsOf(const std::vector<Token>& tokens) {
+  std::vector<size_t> begins;
+  int depth = 0;
+  bool head = false;
+  bool fresh = true;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (fresh) begins.push_back(i);
+    fresh = false;
+    const std::string& text = tokens[i].text;
+    if (depth == 0 && IsControl(tokens[i])) head = true;
+    if (text == "(" || text == "[") ++depth;
+    if (text == ")" || text == "]") depth = std::max(0, depth - 1);
+    if (depth > 0) continue;
+    const bool ends_head = head && text == ")";
+    if (ends_head) head = false;
+    fresh = ends_head || EndsStatement(tokens[i]) || text == "else" || tokens[i].kind == TokenKind::kDirective;
   }
-  return true;
+  begins.push_back(tokens.size());
+  return begins;
+}
+
+// Without log lines, and without braces around a single statement. How many log lines there were.
+size_t LeaveOutWhatSaysNothing(std::vector<Token>* tokens) {
+  const std::vector<size_t> begins = StatementsOf(*tokens);
+  std::vector<bool> drop(tokens->size(), false);
+  size_t logs = 0;
+  for (size_t s = 0; s + 1 < begins.size(); ++s) {
+    if ((*tokens)[begins[s + 1] - 1].text != ";" || !IsLogStatement(*tokens, begins[s])) continue;
+    // All that an `if` does must not vanish: the next statement would take its place.
+    const bool guarded = s > 0 && (*tokens)[begins[s] - 1].text != ";" && (*tokens)[begins[s] - 1].text != "{" &&
+                         (*tokens)[begins[s] - 1].text != "}";
+    if (guarded) continue;
+    ++logs;
+    std::fill(drop.begin() + static_cast<ptrdiff_t>(begins[s]), drop.begin() + static_cast<ptrdiff_t>(begins[s + 1]),
+              true);
+  }
+  const auto kept = [&](size_t s, int direction) {
+    for (s += static_cast<size_t>(direction); s + 1 < begins.size() && drop[begins[s]];
+         s += static_cast<size_t>(direction)) {
+    }
+    return s;
+  };
+  for (size_t s = 1; s + 3 < begins.size(); ++s) {
+    const auto is = [&](size_t at, std::string_view text) {
+      return at + 1 < begins.size() && begins[at + 1] == begins[at] + 1 && (*tokens)[begins[at]].text == text;
+    };
+    const Token& before = (*tokens)[begins[s] - 1];
+    if (!is(s, "{") || (before.text != ")" && before.text != "else")) continue;
+    const bool control = before.text == "else" || IsControl((*tokens)[begins[s - 1]]);
+    const size_t inner = kept(s, 1), close = kept(inner, 1);
+    if (!control || inner + 1 >= begins.size() || (*tokens)[begins[inner + 1] - 1].text != ";" || !is(close, "}"))
+      continue;
+    drop[begins[s]] = drop[begins[close]] = true;
+  }
+  size_t at = 0;
+  std::erase_if(*tokens, [&](const Token&) { return drop[at++]; });
+  return logs;
 }
 
 template <typename Predicate>
@@ -186,6 +237,8 @@ struct Unit {
   ItemKind kind = ItemKind::kFunction;
   std::vector<Token> tokens;
   uint32_t first = 0;
+  size_t logs = 0;    // lines left out
+  std::string whole;  // the text with all of it
 };
 
 struct Version {
@@ -195,21 +248,22 @@ struct Version {
 
 Version VersionOf(const std::string& file, std::vector<std::string> lines) {
   Version version{std::move(lines), {}};
-  std::vector<Token> tokens = Tokens(version.lines);
-  Unit rest{file, {}, ItemKind::kDeclaration, {}, 0};
+  const std::vector<Token> tokens = Tokens(version.lines);
+  const auto cut = [&](size_t begin, size_t end) {
+    return std::vector<Token>(tokens.begin() + static_cast<ptrdiff_t>(begin),
+                              tokens.begin() + static_cast<ptrdiff_t>(end));
+  };
+  Unit rest{file, {}, ItemKind::kDeclaration, {}, 0, 0, {}};
   size_t at = 0;
   for (const Item& item : ItemsOf(tokens)) {
-    rest.tokens.insert(rest.tokens.end(), tokens.begin() + static_cast<ptrdiff_t>(at),
-                       tokens.begin() + static_cast<ptrdiff_t>(item.begin));
-    version.units.push_back(
-        {file,
-         item.name,
-         item.kind,
-         {tokens.begin() + static_cast<ptrdiff_t>(item.begin), tokens.begin() + static_cast<ptrdiff_t>(item.end)},
-         item.first});
+    for (Token& token : cut(at, item.begin)) rest.tokens.push_back(std::move(token));
+    Unit unit{file, item.name, item.kind, cut(item.begin, item.end), item.first, 0, {}};
+    for (uint32_t i = item.first; i <= item.last; ++i) unit.whole += version.lines[i - 1] + "\n";
+    if (unit.kind == ItemKind::kFunction) unit.logs = LeaveOutWhatSaysNothing(&unit.tokens);
+    version.units.push_back(std::move(unit));
     at = item.end;
   }
-  rest.tokens.insert(rest.tokens.end(), tokens.begin() + static_cast<ptrdiff_t>(at), tokens.end());
+  for (Token& token : cut(at, tokens.size())) rest.tokens.push_back(std::move(token));
   version.units.push_back(std::move(rest));
   return version;
 }
@@ -244,6 +298,88 @@ bool IsDeclared(const std::vector<Token>& tokens, size_t at) {
   // auto [a, b], and lambdas that catch `x = ...`.
   return before.text == "[" || (before.text == "," && (after == "]" || after == ","));
 }
+
+// Statements are compared first, and words inside of those that have a like one on the other side.
+class StatementDiff {
+ public:
+  StatementDiff(const std::vector<Token>& before, const std::vector<Token>& after)
+      : before_(before), after_(after), old_begins_(StatementsOf(before)), new_begins_(StatementsOf(after)) {}
+
+  std::vector<TokenChange> Find() {
+    for (const TokenChange& block : DiffTokens(Lines(before_, old_begins_), Lines(after_, new_begins_))) Refine(block);
+    return std::move(changes_);
+  }
+
+ private:
+  static std::vector<Token> Lines(const std::vector<Token>& tokens, const std::vector<size_t>& begins) {
+    std::vector<Token> lines;
+    for (size_t s = 0; s + 1 < begins.size(); ++s) {
+      Token& line = lines.emplace_back();
+      for (size_t i = begins[s]; i < begins[s + 1]; ++i) line.text += tokens[i].text + "\x1f";
+    }
+    return lines;
+  }
+
+  std::vector<Token> Statement(const std::vector<Token>& tokens, const std::vector<size_t>& begins, size_t s) const {
+    return {tokens.begin() + static_cast<ptrdiff_t>(begins[s]), tokens.begin() + static_cast<ptrdiff_t>(begins[s + 1])};
+  }
+
+  // Pairs the statements of a block in their order so that they are most alike; the rest came or went as a whole.
+  void Refine(const TokenChange& block) {
+    const size_t rows = block.old_end - block.old_begin, columns = block.new_end - block.new_begin;
+    if (rows == 0 || columns == 0 || rows * columns > kMaxPairs) return Add(block);
+    std::vector<double> best((rows + 1) * (columns + 1), 0), alike(rows * columns, 0);
+    const auto at = [columns](size_t r, size_t c) { return r * (columns + 1) + c; };
+    for (size_t r = rows; r-- > 0;) {
+      for (size_t c = columns; c-- > 0;) {
+        const double likeness = Likeness(Statement(before_, old_begins_, block.old_begin + r),
+                                         Statement(after_, new_begins_, block.new_begin + c));
+        alike[r * columns + c] = likeness;
+        best[at(r, c)] = std::max(
+            {best[at(r + 1, c)], best[at(r, c + 1)], likeness >= kAlike ? best[at(r + 1, c + 1)] + likeness : 0});
+      }
+    }
+    size_t r = 0, c = 0, old_from = block.old_begin, new_from = block.new_begin;
+    while (r < rows && c < columns) {
+      const double likeness = alike[r * columns + c];
+      if (likeness >= kAlike && best[at(r, c)] == best[at(r + 1, c + 1)] + likeness) {
+        Add({old_from, block.old_begin + r, new_from, block.new_begin + c});
+        Inside(block.old_begin + r, block.new_begin + c);
+        ++r, ++c;
+        old_from = block.old_begin + r;
+        new_from = block.new_begin + c;
+      } else if (best[at(r, c)] == best[at(r + 1, c)]) {
+        ++r;
+      } else {
+        ++c;
+      }
+    }
+    Add({old_from, block.old_end, new_from, block.new_end});
+  }
+
+  // Whole statements.
+  void Add(const TokenChange& block) {
+    if (block.old_begin == block.old_end && block.new_begin == block.new_end) return;
+    changes_.push_back({old_begins_[block.old_begin], old_begins_[block.old_end], new_begins_[block.new_begin],
+                        new_begins_[block.new_end]});
+  }
+
+  void Inside(size_t old_statement, size_t new_statement) {
+    const size_t old_at = old_begins_[old_statement], new_at = new_begins_[new_statement];
+    for (const TokenChange& change :
+         DiffTokens(Statement(before_, old_begins_, old_statement), Statement(after_, new_begins_, new_statement)))
+      changes_.push_back(
+          {old_at + change.old_begin, old_at + change.old_end, new_at + change.new_begin, new_at + change.new_end});
+  }
+
+  static constexpr double kAlike = 0.5;
+  static constexpr size_t kMaxPairs = 40'000;
+
+  const std::vector<Token>& before_;
+  const std::vector<Token>& after_;
+  std::vector<size_t> old_begins_, new_begins_;
+  std::vector<TokenChange> changes_;
+};
 
 using Names = std::map<std::string, std::string>;
 
@@ -371,7 +507,7 @@ class Comparison {
     bool found = false;
     for (Pair& pair : pairs_) {
       std::map<std::pair<std::string, std::string>, bool> local;
-      for (const TokenChange& change : DiffTokens(pair.before->tokens, pair.after->tokens)) {
+      for (const TokenChange& change : StatementDiff(pair.before->tokens, pair.after->tokens).Find()) {
         if (change.old_end - change.old_begin != change.new_end - change.new_begin) continue;
         for (size_t i = 0; i < change.old_end - change.old_begin; ++i) {
           const size_t o = change.old_begin + i, n = change.new_begin + i;
@@ -419,7 +555,12 @@ class Comparison {
   void Compare(Pair* pair) {
     const std::vector<Token>& before = pair->before->tokens;
     const std::vector<Token>& after = pair->after->tokens;
-    std::vector<TokenChange> changes = DiffTokens(before, after);
+    std::vector<TokenChange> changes = StatementDiff(before, after).Find();
+    if (pair->before->logs != pair->after->logs) {
+      ++harmless_["log"];
+    } else if (changes.empty() && pair->before->whole != pair->after->whole && pair->renamed.empty()) {
+      ++harmless_["comment or format"];
+    }
     std::vector<TokenChange> kept;
     for (TokenChange& change : changes) {
       if (change.old_begin == change.old_end)
@@ -461,8 +602,6 @@ class Comparison {
         }))
       return "include";
     if (both([](const Token& token) { return token.text == "this" || token.text == "->"; })) return "qualifier";
-    if (IsLogRun(before, change.old_begin, change.old_end) && IsLogRun(after, change.new_begin, change.new_end))
-      return "log";
     return nullptr;
   }
 

@@ -161,6 +161,23 @@ TEST_F(EditsTest, LogLineThatDoesMore_IsAnEdit) {
   EXPECT_TRUE(Edits("void F() {\n  log(\"a\");\n}\n", "void F() {\n  log(\"b\");\n}\n").edits.empty());
 }
 
+TEST_F(EditsTest, RemovedStatement_IsNamedAmongLogLinesAndBraces) {
+  const EditView view = Edits(
+      "void F() {\n  if (!paid) return Fail(paid);\n  state_ = \"paid\";\n  if (wf::get_version(\"insured\", 0, 1) == "
+      "1) Charge(id, 100);\n  Ship();\n}\n",
+      "void F() {\n  if (!paid) {\n    return Fail(paid);\n  }\n  wf::log(\"paid\");\n  state_ = \"paid\";\n  // "
+      "Then.\n  Ship();\n}\n");
+  ASSERT_EQ(view.edits.size(), 1u);
+  EXPECT_EQ(view.edits[0].line, 6u);
+  EXPECT_THAT(view.edits[0].hunk.old_lines,
+              ElementsAre("  if (wf::get_version(\"insured\", 0, 1) == 1) Charge(id, 100);"));
+}
+
+TEST_F(EditsTest, LogLineUnderACondition_StaysWithIt) {
+  EXPECT_FALSE(Edits("void F() {\n  A();\n}\n", "void F() {\n  if (x)\n    wf::log(\"a\");\n  else\n    A();\n}\n")
+                   .edits.empty());
+}
+
 TEST_F(EditsTest, Removal_IsBehindTheWordBefore) {
   const EditView view = Edits("void F() {\n  A();\n  if (!x) return;\n  B();\n}\n", "void F() {\n  A();\n  B();\n}\n");
   ASSERT_EQ(view.edits.size(), 1u);

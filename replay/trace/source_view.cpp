@@ -149,6 +149,35 @@ Result<std::vector<Finding>> ParseFindings(std::string_view text) {
   return findings;
 }
 
+const std::string& SourceTree::Relative(const std::string& file) {
+  const auto known = relative_.find(file);
+  if (known != relative_.end()) return known->second;
+  std::string& name = relative_[file];
+  name = file;
+  std::vector<fs::path> parts;
+  const fs::path path(file);
+  for (const fs::path& part : path.relative_path()) {
+    if (part == "..")
+      parts.clear();
+    else if (part != ".")
+      parts.push_back(part);
+  }
+  // What lies above the tree is unknown: the longest end that exists below it.
+  for (size_t from = 0; from < parts.size(); ++from) {
+    fs::path rest;
+    for (size_t i = from; i < parts.size(); ++i) rest /= parts[i];
+    for (const fs::path& root : roots_) {
+      std::error_code error;
+      if (!fs::is_regular_file(root / rest, error)) continue;
+      name = rest.generic_string();
+      return name;
+    }
+    // A file that is said to be of the tree is not looked for elsewhere in it.
+    if (path.is_relative() && *path.begin() != "..") break;
+  }
+  return name;
+}
+
 const std::vector<std::string>* SourceTree::Lines(const std::string& file) {
   const auto known = lines_.find(file);
   if (known != lines_.end()) return known->second ? &*known->second : nullptr;

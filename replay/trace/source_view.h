@@ -59,6 +59,9 @@ class SourceTree {
   explicit SourceTree(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}
 
   bool empty() const { return roots_.empty(); }
+  // The name of a file below these folders, as compilers write it: an absolute path, one relative to a build folder, or
+  // one of another machine that ends alike. The name itself when there is no such file.
+  const std::string& Relative(const std::string& file);
   // nullptr when there is no such file.
   const std::vector<std::string>* Lines(const std::string& file);
   const std::vector<FunctionText>& Functions(const std::string& file);
@@ -70,6 +73,7 @@ class SourceTree {
   std::vector<std::filesystem::path> roots_;
   std::map<std::string, std::optional<std::vector<std::string>>> lines_;
   std::map<std::string, std::vector<FunctionText>> functions_;
+  std::map<std::string, std::string> relative_;
 };
 
 // How many calls away each function is from the given ones (0: one of them), by `file:first`, at most `limit`.

@@ -159,6 +159,11 @@ class Tracer {
       divergence.where = bad_.where;
       bad_.divergences.push_back(std::move(divergence));
     }
+    Locate(&bad_.where);
+    for (Divergence& divergence : bad_.divergences) {
+      Locate(&divergence.where);
+      Locate(&divergence.recorded_where);
+    }
     report_.all = bad_.divergences;
     report_.first = Decisive(report_.all);
     report_.expected_digest = bad_.expected_digest;
@@ -166,7 +171,13 @@ class Tracer {
     if (const Json* awaits = bad_.detail.Find("awaits"); awaits != nullptr) {
       for (const Json& view : awaits->AsArray()) report_.awaits.push_back(AwaitFromJson(view));
     }
+    for (AwaitView& view : report_.awaits) {
+      for (workflow::SourceLine& frame : view.stack) Locate(&frame);
+    }
   }
+
+  // By the names of the tree, as changes and findings have them.
+  void Locate(workflow::SourceLine* line) { line->file = tree_.Relative(line->file); }
 
   const TaskPlan::Task& BadTask() const {
     return report_.plan.tasks[std::min(report_.first_bad, report_.plan.tasks.size()) - 1];
