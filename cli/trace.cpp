@@ -81,6 +81,7 @@ Status ReadSources(const Options& options, replay::TraceOptions* trace) {
     LOCKSTEP_ASSIGN(auto hunks, replay::ParseDiff(text));
     trace->changes.insert(trace->changes.end(), hunks.begin(), hunks.end());
     trace->changes_known = true;
+    if (trace->changed_since.empty()) trace->changed_since = "what " + options.diff + " starts from";
   }
   if (!options.findings.empty()) {
     LOCKSTEP_ASSIGN(const std::string text, ReadFile(options.findings));

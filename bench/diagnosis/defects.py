@@ -22,6 +22,7 @@ class Defect:
     edits: tuple
     record: str
     includes: tuple = ()
+    base: tuple = ()  # edits that make the text that was in step, where that is not the file as it stands
 
 
 DISPATCH_INPUT = '{"logicalAttemptId", state.attempt},'

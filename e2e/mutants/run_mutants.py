@@ -188,15 +188,15 @@ def expected_line(mutant, expectation, mutated):
     return file, only_line_of(text, expectation.at, file)
 
 
-def build(mutant, tree, folder):
-    source = ROOT / mutant.file
-    mutated = mutate(mutant)
+def build_text(file, text, includes, tree, folder):
+    """A `lockstep` in which `text` stands in the place of `file`."""
+    source = ROOT / file
     made, archive = tree.object_and_archive(source)
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / source.name
     # Lines and file are reported as those of the real file, as if the edit had been made there.
-    before = "".join(f"#include {name}\n" for name in mutant.includes)
-    copy.write_text(f'{before}#line 1 "{tree.spelling_of(source)}"\n{mutated}', encoding="utf-8")
+    before = "".join(f"#include {name}\n" for name in includes)
+    copy.write_text(f'{before}#line 1 "{tree.spelling_of(source)}"\n{text}', encoding="utf-8")
     tree.compile_as(source, copy, folder / made.name)
     replacement = folder / pathlib.PurePosixPath(archive).name
     shutil.copyfile(tree.folder / archive, replacement)
@@ -205,7 +205,12 @@ def build(mutant, tree, folder):
         raise Defect(f"the archive cannot be changed: {the_end_of(done.stderr)}")
     program = folder / "lockstep"
     tree.link_with(archive, replacement, program)
-    return program, mutated
+    return program
+
+
+def build(mutant, tree, folder):
+    mutated = mutate(mutant)
+    return build_text(mutant.file, mutated, mutant.includes, tree, folder), mutated
 
 
 def replay(program, record):

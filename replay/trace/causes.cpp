@@ -210,7 +210,7 @@ class Ranker {
     std::vector<std::string> files;
     for (const SourceLine& line : starts_) files.push_back(line.file);
     for (const SourceLine& line : stack_) files.push_back(line.file);
-    for (const Hunk& hunk : facts_.changes) files.push_back(hunk.file);
+    for (const Edit& edit : facts_.edits) files.push_back(edit.file);
     files_ = tree_->Neighbours(files);
     distances_ = CallDistances(tree_, files_, starts_, 4);
     stack_distances_ = CallDistances(tree_, files_, stack_, 4);
@@ -307,34 +307,122 @@ class Ranker {
   }
 
   void CollectChanges() {
-    for (size_t i = 0; i < facts_.changes.size(); ++i) {
-      const Hunk& hunk = facts_.changes[i];
-      const bool source = hunk.file.ends_with(".cpp") || hunk.file.ends_with(".h") || hunk.file.ends_with(".cc") ||
-                          hunk.file.ends_with(".hpp");
-      if (!source || hunk.file.ends_with("_test.cpp")) continue;
-      // The first changed line that says something.
-      uint32_t line = hunk.new_start;
-      for (const std::string& text : hunk.new_lines) {
-        if (text.find_first_not_of(" \t/") != std::string::npos && !text.starts_with("#")) break;
-        ++line;
-      }
-      if (hunk.new_lines.empty() && line > 1) --line;
-      const int distance = DistanceTo(hunk.file, line);
+    for (size_t i = 0; i < facts_.edits.size(); ++i) {
+      const Edit& edit = facts_.edits[i];
+      const int distance = DistanceTo(edit.file, edit.line);
       // Of a whole release's changes only those on the way to the command say anything.
-      if (distance == 9 && facts_.changes.size() > kFewChanges) continue;
-      double score = distance < 9 ? 0.97 - 0.04 * distance : 0.6;
-      for (const SourceLine& start : starts_) {
-        const int64_t apart = static_cast<int64_t>(start.line) - static_cast<int64_t>(hunk.new_start);
-        if (start.file == hunk.file && apart >= 0 && apart <= static_cast<int64_t>(hunk.new_lines.size())) score = 0.98;
-      }
-      const FunctionText* function = tree_->FunctionAt(hunk.file, line);
-      lines_.push_back({{hunk.file, line, function != nullptr ? function->name : std::string()},
-                        score,
-                        distance == 0  ? "changed, in the function of the command"
+      if (distance == 9 && facts_.edits.size() > kFewChanges) continue;
+      std::string why = distance == 0  ? "changed, in the function of the command"
                         : distance < 9 ? "changed, " + std::to_string(distance) + " calls from the command"
-                                       : "changed",
+                                       : "changed";
+      const double points = Points(edit, distance, &why);
+      lines_.push_back({{edit.file, edit.line, edit.function},
+                        std::min(0.98, 0.6 + 0.004 * points),
+                        std::move(why),
                         static_cast<int>(i)});
     }
+  }
+
+  // How much speaks for an edit, besides that it was made: where it stands, and whether it speaks of what differs.
+  double Points(const Edit& edit, int distance, std::string* why) const {
+    double points = distance < 9 ? 40 - 6 * distance : 4;
+    for (const SourceLine& start : starts_) {
+      if (start.file == edit.file && start.line >= edit.hunk.new_start &&
+          start.line <= std::max<uint32_t>(edit.last, edit.line)) {
+        points += 12;
+        break;
+      }
+    }
+    if (const int matches = ValueMatches(edit); matches > 0) {
+      points += 15 + 10 * matches;
+      *why += ", and the values that differ stand in it";
+    }
+    if (NamesWhatDiffers(edit)) {
+      points += 14;
+      *why += ", and it names what differs";
+    }
+    if (Structural()) {
+      if (Mentions(edit, {"wf", "co_await", "co_return", "get_version", "Emit", "emit"})) points += 12;
+      if (Mentions(edit, {"if", "else", "while", "for", "return", "break", "continue", "&&", "||", "!", "==", "!=", "<",
+                          ">", "<=", ">=", "true", "false"}))
+        points += 8;
+    }
+    if (HasKind(DivergenceKind::kOrderChanged) &&
+        Mentions(edit, {"begin", "rbegin", "sort", "front", "back", "swap", "reverse", "push_back", "push_front",
+                        "pop_front", "pop_back", "for", "max", "min", "insert"}))
+      points += 14;
+    if (HasKind(DivergenceKind::kVersionRange) && Mentions(edit, {"get_version", "patched", "kDefaultVersion"}))
+      points += 30;
+    if (edit.new_item) points -= 8;
+    return points;
+  }
+
+  // Commands are there or not, or elsewhere, rather than other in themselves.
+  bool Structural() const {
+    return !Is(facts_.first,
+               {DivergenceKind::kFieldChanged, DivergenceKind::kEventChanged, DivergenceKind::kSnapshotChanged});
+  }
+  bool HasKind(DivergenceKind kind) const {
+    return std::any_of(facts_.all.begin(), facts_.all.end(),
+                       [&](const Divergence& divergence) { return divergence.kind == kind; });
+  }
+
+  static bool Mentions(const Edit& edit, std::initializer_list<std::string_view> words) {
+    const auto any = [&](const std::vector<Token>& tokens) {
+      return std::any_of(tokens.begin(), tokens.end(), [&](const Token& token) {
+        return std::find(words.begin(), words.end(), token.text) != words.end();
+      });
+    };
+    return any(edit.removed) || any(edit.added);
+  }
+
+  bool NamesWhatDiffers(const Edit& edit) const {
+    for (const std::string& word : FieldWords()) {
+      const auto names = [&](const Token& token) { return token.text == word; };
+      if (std::any_of(edit.around.begin(), edit.around.end(), names) ||
+          std::any_of(edit.removed.begin(), edit.removed.end(), names))
+        return true;
+    }
+    return false;
+  }
+
+  // The recorded value among the words that are gone, this build's among those that came.
+  int ValueMatches(const Edit& edit) const {
+    const auto has = [](const std::vector<Token>& tokens, const std::vector<std::string>& values) {
+      return std::any_of(tokens.begin(), tokens.end(), [&](const Token& token) {
+        const std::string text = token.kind == TokenKind::kText && token.text.size() >= 2
+                                     ? token.text.substr(1, token.text.size() - 2)
+                                     : token.text;
+        return std::find(values.begin(), values.end(), text) != values.end();
+      });
+    };
+    const std::vector<std::string> expected = ValuesOf(true), actual = ValuesOf(false);
+    return (has(edit.removed, expected) && !has(edit.added, expected) ? 1 : 0) +
+           (has(edit.added, actual) && !has(edit.removed, actual) ? 1 : 0);
+  }
+
+  // The values of one side as code may write them: texts, numbers, durations in seconds and milliseconds.
+  std::vector<std::string> ValuesOf(bool expected) const {
+    std::vector<std::string> values;
+    const auto add = [&](std::string_view text) {
+      if (text.size() >= 2 && text.front() == '"') text = text.substr(1, text.size() - 2);
+      if (text.size() < 2 || text.size() > 200) return;
+      values.emplace_back(text);
+      if (text.back() == 's' && IsAsciiDigit(text.front())) {
+        const double seconds = std::strtod(std::string(text).c_str(), nullptr);
+        values.push_back(std::to_string(std::llround(seconds * 1000)));
+        values.push_back(std::to_string(std::llround(seconds)));
+      }
+    };
+    for (const Divergence& divergence : facts_.all) {
+      add(expected ? divergence.expected : divergence.actual);
+      // `ActivityTaskScheduled name`: what is missing or new is told by its name.
+      const std::string& command = expected ? divergence.expected : divergence.actual;
+      if (const size_t space = command.find(' '); space != std::string::npos)
+        add(std::string_view(command).substr(space + 1));
+    }
+    for (const JsonDifference& field : facts_.fields) add(expected ? field.expected : field.actual);
+    return values;
   }
 
   // The names by which the code would speak of what differs.
@@ -449,7 +537,7 @@ class Ranker {
   void RuleRecord() {
     const Divergence& first = facts_.first;
     if (Is(first, {DivergenceKind::kUnknownReference})) {
-      Add("corrupt-record", facts_.changes.empty() ? 0.85 : 0.5, "an event closes something that was never opened",
+      Add("corrupt-record", facts_.edits.empty() ? 0.85 : 0.5, "an event closes something that was never opened",
           first.where);
     }
     if (facts_.plan_differs)
@@ -478,7 +566,7 @@ class Ranker {
     double base = varies_ ? 0.3 : 0.88;
     if (facts_.bad != nullptr && facts_.bad->signal != 0) base = 0.5;
     if (Is(first, {DivergenceKind::kVersionRange})) base = 0.98;
-    if (facts_.changes_known && facts_.changes.empty()) base = std::min(base, 0.4);
+    if (facts_.changes_known && facts_.edits.empty()) base = std::min(base, 0.4);
     if (lines_.empty())
       Add("ungated-change", base * 0.8, "the code does the same each time, and not what was recorded", first.where);
     for (size_t i = 0; i < lines_.size() && i < 4; ++i) {
@@ -490,12 +578,13 @@ class Ranker {
   // --- what the source says
   void RuleHazards() {
     std::set<std::string> seen;
-    for (size_t i = 0; i < facts_.changes.size(); ++i) {
-      const Hunk& hunk = facts_.changes[i];
-      if (facts_.changes.size() > kFewChanges && DistanceTo(hunk.file, hunk.new_start) == 9) continue;
-      for (size_t j = 0; j < hunk.new_lines.size(); ++j) {
-        const uint32_t line = hunk.new_start + static_cast<uint32_t>(j);
-        NoteHazard(hunk.file, line, hunk.new_lines[j], 0.95, "a changed line uses ", static_cast<int>(i), &seen);
+    for (size_t i = 0; i < facts_.edits.size(); ++i) {
+      const Edit& edit = facts_.edits[i];
+      if (facts_.edits.size() > kFewChanges && DistanceTo(edit.file, edit.line) == 9) continue;
+      for (size_t j = 0; j < edit.hunk.new_lines.size(); ++j) {
+        const uint32_t line = edit.hunk.new_start + static_cast<uint32_t>(j);
+        if (line >= edit.line && line <= edit.last)
+          NoteHazard(edit.file, line, edit.hunk.new_lines[j], 0.95, "a changed line uses ", static_cast<int>(i), &seen);
       }
     }
     for (const std::string& file : files_) {

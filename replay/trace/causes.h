@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "replay/compare/json_diff.h"
+#include "replay/trace/edits.h"
 #include "replay/trace/probe.h"
 #include "replay/trace/source_view.h"
 #include "replay/trace/state_view.h"
@@ -21,7 +22,7 @@ struct Cause {
   std::vector<std::string> evidence;
   workflow::SourceLine where;
   std::string finding;  // id of the analyzer's finding behind it
-  int change = -1;      // index of the hunk behind it
+  int change = -1;      // index of the edit behind it
 };
 
 // `ungated-change`, `unordered-iteration`, `time`, `random`, `external-result`, `timeout-change`,
@@ -42,7 +43,7 @@ struct CauseFacts {
   bool plan_differs = false;                  // the record's plan or input is not the history's
   int64_t now_ms = 0;                         // for telling the clock of this machine from recorded times
   int64_t workflow_ms = 0;                    // time of the workflow task
-  std::vector<Hunk> changes;
+  std::vector<Edit> edits;                    // of what changed since a revision that was in step
   bool changes_known = false;
   std::vector<Finding> findings;
 };

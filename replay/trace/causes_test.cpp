@@ -34,6 +34,7 @@ class CausesTest : public ::testing::Test {
     facts_.all = {facts_.first};
     bad_.divergences = facts_.all;
     facts_.bad = &bad_;
+    facts_.edits = EditsOf(&tree_, changes_).edits;
     return RankCauses(facts_, &tree_);
   }
   ProbeResult Other(const std::string& actual) {
@@ -45,6 +46,7 @@ class CausesTest : public ::testing::Test {
   TemporaryDirectory folder_;
   SourceTree tree_;
   CauseFacts facts_;
+  std::vector<Hunk> changes_;
   ProbeResult bad_;
 };
 
@@ -62,13 +64,12 @@ TEST_F(CausesTest, FieldName_LeadsToTheLineThatWritesIt) {
 }
 
 TEST_F(CausesTest, ChangedLine_NearTheCommand_IsFirst) {
-  facts_.changes = {{"w.cpp", 11, 11, {"  x = 0;"}, {"  x = 1;"}},
-                    {"w.cpp", 7, 7, {"old"}, {"      {{\"attempt\", n}});"}}};
+  changes_ = {{"w.cpp", 11, 11, {"  x = 0;"}, {"  x = 1;"}}, {"w.cpp", 7, 7, {"old"}, {"      {{\"attempt\", n}});"}}};
   facts_.changes_known = true;
   const auto causes = Rank();
   EXPECT_EQ(causes[0].cause, "ungated-change");
   EXPECT_EQ(causes[0].where.line, 7u);
-  EXPECT_EQ(causes[0].change, 1);
+  EXPECT_EQ(facts_.edits.at(static_cast<size_t>(causes[0].change)).line, 7u);
 }
 
 TEST_F(CausesTest, ValueThatChangesEachTime_AndIsNow_IsTime) {
@@ -135,7 +136,7 @@ TEST_F(CausesTest, TimeoutField_IsATimeoutChange) {
 
 TEST_F(CausesTest, OtherOrder_WithAHashTableNearby_IsUnorderedIteration) {
   facts_.first.kind = DivergenceKind::kOrderChanged;
-  facts_.changes = {{"w.cpp", 6, 6, {"  for (auto& x : std::map"}, {"  for (auto& x : std::unordered_map"}}};
+  changes_ = {{"w.cpp", 6, 6, {"  for (auto& x : std::map"}, {"  for (auto& x : std::unordered_map"}}};
   facts_.changes_known = true;
   EXPECT_EQ(Rank()[0].cause, "unordered-iteration");
 }

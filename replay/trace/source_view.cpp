@@ -6,6 +6,7 @@
 
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/files.h"
+#include "replay/trace/cpp_text.h"
 #include "replay/trace/run_program.h"
 
 namespace lockstep::replay {
@@ -74,49 +75,6 @@ class HunkReader {
   std::vector<Hunk>* hunks_;
   bool open_ = false;
 };
-
-std::vector<std::string> CallsIn(const std::vector<std::string>& lines, uint32_t first, uint32_t last) {
-  constexpr std::string_view kNoCalls[] = {"if",    "for",    "while",     "switch",  "return",
-                                           "catch", "sizeof", "co_return", "co_await"};
-  std::set<std::string> names;
-  for (uint32_t i = first; i <= last && i <= lines.size(); ++i) {
-    const std::string& line = lines[i - 1];
-    for (size_t open = line.find('('); open != std::string::npos; open = line.find('(', open + 1)) {
-      size_t begin = open;
-      while (begin > 0 && IsName(line[begin - 1])) --begin;
-      const std::string name = line.substr(begin, open - begin);
-      if (!name.empty() && std::find(std::begin(kNoCalls), std::end(kNoCalls), name) == std::end(kNoCalls))
-        names.insert(name);
-    }
-    // A member function handed on by its name.
-    for (size_t at = line.find("::"); at != std::string::npos; at = line.find("::", at + 2)) {
-      size_t end = at + 2;
-      while (end < line.size() && IsName(line[end])) ++end;
-      if (at > 0 && line.rfind('&', at) != std::string::npos && end > at + 2)
-        names.insert(line.substr(at + 2, end - at - 2));
-    }
-  }
-  return {names.begin(), names.end()};
-}
-
-// The name before the parameter list of a definition's first line.
-std::string NameIn(const std::string& head) {
-  const size_t open = head.find('(');
-  if (open == std::string::npos) return {};
-  size_t begin = open;
-  while (begin > 0 && IsName(head[begin - 1])) --begin;
-  return head.substr(begin, open - begin);
-}
-
-bool BeginsDefinition(const std::string& line) {
-  if (line.empty() || !(IsAsciiAlpha(line[0]) || line[0] == '_' || line[0] == '[')) return false;
-  for (const std::string_view word :
-       {"namespace", "using", "template", "class", "struct", "enum", "extern", "public", "private", "protected"}) {
-    if (line.starts_with(word))
-      return word == "template" ? false : line.find('(') != std::string::npos && word == "extern";
-  }
-  return line.find('(') != std::string::npos;
-}
 
 }  // namespace
 
@@ -191,6 +149,35 @@ Result<std::vector<Finding>> ParseFindings(std::string_view text) {
   return findings;
 }
 
+const std::string& SourceTree::Relative(const std::string& file) {
+  const auto known = relative_.find(file);
+  if (known != relative_.end()) return known->second;
+  std::string& name = relative_[file];
+  name = file;
+  std::vector<fs::path> parts;
+  const fs::path path(file);
+  for (const fs::path& part : path.relative_path()) {
+    if (part == "..")
+      parts.clear();
+    else if (part != ".")
+      parts.push_back(part);
+  }
+  // What lies above the tree is unknown: the longest end that exists below it.
+  for (size_t from = 0; from < parts.size(); ++from) {
+    fs::path rest;
+    for (size_t i = from; i < parts.size(); ++i) rest /= parts[i];
+    for (const fs::path& root : roots_) {
+      std::error_code error;
+      if (!fs::is_regular_file(root / rest, error)) continue;
+      name = rest.generic_string();
+      return name;
+    }
+    // A file that is said to be of the tree is not looked for elsewhere in it.
+    if (path.is_relative() && *path.begin() != "..") break;
+  }
+  return name;
+}
+
 const std::vector<std::string>* SourceTree::Lines(const std::string& file) {
   const auto known = lines_.find(file);
   if (known != lines_.end()) return known->second ? &*known->second : nullptr;
@@ -213,24 +200,9 @@ const std::vector<FunctionText>& SourceTree::Functions(const std::string& file) 
   std::vector<FunctionText>& functions = functions_[file];
   const std::vector<std::string>* lines = Lines(file);
   if (lines == nullptr) return functions;
-  for (uint32_t i = 1; i <= lines->size(); ++i) {
-    if (!BeginsDefinition((*lines)[i - 1])) continue;
-    // A declaration ends with `;`, a definition with a brace in column 0 (or on its own line when it is short).
-    uint32_t last = i;
-    while (last <= lines->size() && (*lines)[last - 1] != "}" && !(*lines)[last - 1].ends_with(';') &&
-           !(last == i && (*lines)[i - 1].ends_with('}'))) {
-      if ((*lines)[last - 1].ends_with('{')) {
-        while (last <= lines->size() && !(*lines)[last - 1].starts_with('}')) ++last;
-        break;
-      }
-      ++last;
-    }
-    if (last > lines->size()) break;
-    if ((*lines)[last - 1].ends_with(';') && !(*lines)[last - 1].starts_with('}')) continue;
-    FunctionText function{NameIn((*lines)[i - 1]), file, i, last, CallsIn(*lines, i, last)};
-    if (!function.name.empty()) functions.push_back(std::move(function));
-    i = last;
-  }
+  for (Item& item : ItemsOf(Tokens(*lines)))
+    functions.push_back(
+        {std::move(item.name), file, item.first, item.last, item.kind, std::move(item.calls), std::move(item.names)});
   return functions;
 }
 
@@ -278,9 +250,12 @@ std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std
     const FunctionText* function = queue.front();
     queue.pop_front();
     const int distance = distances[function->file + ":" + std::to_string(function->first)];
-    for (const std::string& name : function->calls) {
+    for (const std::string& name : function->names) {
+      const bool call = std::binary_search(function->calls.begin(), function->calls.end(), name);
       const auto [begin, end] = by_name.equal_range(name);
-      for (auto it = begin; it != end; ++it) visit(it->second, distance + 1);
+      for (auto it = begin; it != end; ++it) {
+        if (call || it->second->kind == ItemKind::kDeclaration) visit(it->second, distance + 1);
+      }
     }
   }
   return distances;

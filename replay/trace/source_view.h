@@ -14,6 +14,7 @@
 #include "engine-core/base/json.h"
 #include "engine-core/base/result.h"
 #include "engine-core/workflow/divergence.h"
+#include "replay/trace/cpp_text.h"
 
 namespace lockstep::replay {
 
@@ -40,22 +41,27 @@ struct Finding {
 // Error: FINDINGS_INVALID.
 Result<std::vector<Finding>> ParseFindings(std::string_view json);
 
+// A function, or a declaration or macro that stands outside of functions.
 struct FunctionText {
   std::string name;  // last part only: `Dispatch`
   std::string file;
   uint32_t first = 0;  // lines, 1-based, inclusive
   uint32_t last = 0;
+  ItemKind kind = ItemKind::kFunction;
   std::vector<std::string> calls;  // names followed by `(`, sorted
+  std::vector<std::string> names;  // all, sorted
 };
 
-// Functions as the text shows them: definitions that begin in column 0 and end with a closing brace there, which is how
-// namespaces without indentation look. Used to rank, never to decide.
+// The text of the tree, and its functions as the text shows them (cpp_text.h). Used to rank, never to decide.
 class SourceTree {
  public:
   // A file is taken from the first of these folders that has it.
   explicit SourceTree(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}
 
   bool empty() const { return roots_.empty(); }
+  // The name of a file below these folders, as compilers write it: an absolute path, one relative to a build folder, or
+  // one of another machine that ends alike. The name itself when there is no such file.
+  const std::string& Relative(const std::string& file);
   // nullptr when there is no such file.
   const std::vector<std::string>* Lines(const std::string& file);
   const std::vector<FunctionText>& Functions(const std::string& file);
@@ -67,6 +73,7 @@ class SourceTree {
   std::vector<std::filesystem::path> roots_;
   std::map<std::string, std::optional<std::vector<std::string>>> lines_;
   std::map<std::string, std::vector<FunctionText>> functions_;
+  std::map<std::string, std::string> relative_;
 };
 
 // How many calls away each function is from the given ones (0: one of them), by `file:first`, at most `limit`.

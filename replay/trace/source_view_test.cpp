@@ -106,6 +106,17 @@ TEST_F(SourceTreeTest, CallPath_NamesTheLinesThatLeadThere_InnermostFirst) {
   EXPECT_TRUE(CallPath(&tree_, {"r/a.cpp"}, {{"r/a.cpp", 12, ""}}, {"r/a.cpp", 2, ""}).empty());
 }
 
+TEST_F(SourceTreeTest, NamesOfCompilers_AreThoseBelowTheTree) {
+  Write("src/orders/order.cpp", "int a;\n");
+  EXPECT_EQ(tree_.Relative((folder_.path() / "src/orders/order.cpp").string()), "src/orders/order.cpp");
+  EXPECT_EQ(tree_.Relative("../src/orders/order.cpp"), "src/orders/order.cpp");
+  EXPECT_EQ(tree_.Relative("/home/ci/checkout/src/orders/order.cpp"), "src/orders/order.cpp");
+  EXPECT_EQ(tree_.Relative("src/orders/order.cpp"), "src/orders/order.cpp");
+  EXPECT_EQ(tree_.Relative("/usr/include/vector"), "/usr/include/vector");
+  EXPECT_EQ(tree_.Relative("x/src/orders/order.cpp"), "x/src/orders/order.cpp");
+  EXPECT_EQ(tree_.Relative(""), "");
+}
+
 TEST_F(SourceTreeTest, PathsOutsideOfTheTree_AreNotRead) {
   EXPECT_EQ(tree_.Lines("/etc/passwd"), nullptr);
   EXPECT_EQ(tree_.Lines("../x"), nullptr);

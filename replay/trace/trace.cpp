@@ -159,6 +159,11 @@ class Tracer {
       divergence.where = bad_.where;
       bad_.divergences.push_back(std::move(divergence));
     }
+    Locate(&bad_.where);
+    for (Divergence& divergence : bad_.divergences) {
+      Locate(&divergence.where);
+      Locate(&divergence.recorded_where);
+    }
     report_.all = bad_.divergences;
     report_.first = Decisive(report_.all);
     report_.expected_digest = bad_.expected_digest;
@@ -166,7 +171,13 @@ class Tracer {
     if (const Json* awaits = bad_.detail.Find("awaits"); awaits != nullptr) {
       for (const Json& view : awaits->AsArray()) report_.awaits.push_back(AwaitFromJson(view));
     }
+    for (AwaitView& view : report_.awaits) {
+      for (workflow::SourceLine& frame : view.stack) Locate(&frame);
+    }
   }
+
+  // By the names of the tree, as changes and findings have them.
+  void Locate(workflow::SourceLine* line) { line->file = tree_.Relative(line->file); }
 
   const TaskPlan::Task& BadTask() const {
     return report_.plan.tasks[std::min(report_.first_bad, report_.plan.tasks.size()) - 1];
@@ -259,10 +270,13 @@ class Tracer {
     facts.memory_again = memory_again_ ? &*memory_again_ : nullptr;
     facts.now_ms = options_.now_ms;
     facts.workflow_ms = WorkflowTime();
-    facts.changes = options_.changes;
+    EditView view = EditsOf(&tree_, options_.changes);
+    edits_ = std::move(view.edits);
+    report_.harmless = std::move(view.harmless);
+    facts.edits = edits_;
     facts.changes_known = options_.changes_known;
     report_.changed_since = options_.changed_since;
-    report_.changes = options_.changes.size();
+    report_.changes = edits_.size();
     facts.findings = options_.findings;
     if (input_.record && !input_.record->plan.empty()) {
       const std::string recorded = input_.record->manifest.GetString("planSha256");
@@ -283,8 +297,8 @@ class Tracer {
                                                 : std::string(workflow::DivergenceKindName(first.kind));
     for (const Cause& cause : report_.causes) {
       if (cause.change < 0) continue;
-      const Hunk& hunk = options_.changes[static_cast<size_t>(cause.change)];
-      report_.gate = GateForChange(&tree_, hunk, ChangeIdFor(cause.where.function, what));
+      const Edit& edit = edits_[static_cast<size_t>(cause.change)];
+      report_.gate = GateForChange(&tree_, edit.hunk, ChangeIdFor(cause.where.function, what));
       if (!report_.gate.patch.empty()) return;
     }
     const bool fresh = first.kind == DivergenceKind::kSurplusCommand;
@@ -301,6 +315,7 @@ class Tracer {
   const ReplayInput& input_;
   const TraceOptions& options_;
   SourceTree tree_;
+  std::vector<Edit> edits_;
   TraceReport report_;
   ProbeResult bad_;
   std::optional<ProbeResult> again_, environment_, memory_, memory_again_;

@@ -71,7 +71,8 @@ struct TraceReport {
   GatePatch gate;
   std::vector<std::string> reproduce;
   std::string changed_since;  // what the changes that were weighed are relative to; empty: none were
-  size_t changes = 0;
+  size_t changes = 0;         // places that say something else; `harmless`: those that do not, by what they are
+  std::vector<std::pair<std::string, size_t>> harmless;
   std::string expected_digest;  // running, up to and with the first difference
   std::string actual_digest;
   Json inputs;                   // digests of what went in

@@ -199,8 +199,12 @@ std::string Snippet(const SourceLine& where, SourceTree* sources) {
 std::string CausesText(const TraceReport& report, SourceTree* sources, const Text& text) {
   std::string out = "\n" + text.Bold("causes, most likely first") + "\n";
   if (!report.changed_since.empty()) {
-    out += "  (weighed: " + std::to_string(report.changes) + " changes since " + PrintableUtf8(report.changed_since) +
-           ")\n";
+    out += "  (weighed: " + std::to_string(report.changes) + " places that say something else since " +
+           PrintableUtf8(report.changed_since);
+    for (size_t i = 0; i < report.harmless.size(); ++i)
+      out +=
+          (i == 0 ? "; left out: " : ", ") + std::to_string(report.harmless[i].second) + " " + report.harmless[i].first;
+    out += ")\n";
   }
   for (size_t i = 0; i < report.causes.size() && i < 5; ++i) {
     const Cause& cause = report.causes[i];
@@ -332,7 +336,12 @@ Json ToJson(const TraceReport& report) {
       .Set("causes", CausesJson(report.causes))
       .Set("experiments", ProbesJson(report.experiments));
   json.Set("awaits", std::move(awaits)).Set("reproduce", std::move(reproduce));
-  if (!report.changed_since.empty()) json.Set("changedSince", PrintableUtf8(report.changed_since));
+  if (!report.changed_since.empty()) {
+    Json harmless = Json::MakeObject();
+    for (const auto& [what, count] : report.harmless) harmless.Set(what, Json::Size(count));
+    json.Set("changedSince", PrintableUtf8(report.changed_since));
+    json.Set("changes", Json::MakeObject({{"weighed", Json::Size(report.changes)}, {"leftOut", std::move(harmless)}}));
+  }
   if (!report.gate.change_id.empty()) {
     json.Set("repair", Json::MakeObject({{"changeId", report.gate.change_id},
                                          {"patch", report.gate.patch.empty() ? Json() : Json(report.gate.patch)},
