@@ -24,12 +24,16 @@ endforeach()
 add_library(lockstep_temporal_api STATIC ${messages})
 target_include_directories(lockstep_temporal_api SYSTEM PUBLIC ${generated})
 target_link_libraries(lockstep_temporal_api PUBLIC protobuf::libprotobuf)
-# Generated code is protobuf's to test: instrumenting it would double the sanitizer build.
+# Generated code is protobuf's to test: instrumenting it would double the sanitizer build. It is not made to be compiled in batches.
 if(LOCKSTEP_SANITIZE)
   target_compile_options(lockstep_temporal_api PRIVATE -fno-sanitize=all)
+endif()
+if(LOCKSTEP_BATCHES)
+  target_compile_options(lockstep_temporal_api PRIVATE -O0 -g0)
 endif()
 target_compile_options(lockstep_temporal_api PRIVATE -w)
 
 add_library(lockstep_temporal_stubs STATIC EXCLUDE_FROM_ALL ${service_messages} ${generated}/temporal/api/workflowservice/v1/service.grpc.pb.cc)
 target_link_libraries(lockstep_temporal_stubs PUBLIC lockstep_temporal_api gRPC::grpc++)
 target_compile_options(lockstep_temporal_stubs PRIVATE -w)
+set_target_properties(lockstep_temporal_api lockstep_temporal_stubs PROPERTIES UNITY_BUILD OFF)

@@ -18,10 +18,10 @@ namespace {
 std::string StepPath(size_t step) { return "steps[" + std::to_string(step) + "]"; }
 std::string EdgePath(size_t step, size_t edge) { return StepPath(step) + ".dependsOn[" + std::to_string(edge) + "]"; }
 
-using StepIndex = std::map<std::string_view, uint32_t>;
+using StepPositions = std::map<std::string_view, uint32_t>;
 
-StepIndex IndexSteps(const std::vector<DeclaredStep>& steps, std::vector<Issue>* issues) {
-  StepIndex index;
+StepPositions IndexSteps(const std::vector<DeclaredStep>& steps, std::vector<Issue>* issues) {
+  StepPositions index;
   for (uint32_t i = 0; i < steps.size(); ++i) {
     const auto [it, fresh] = index.emplace(steps[i].step_id, i);
     if (fresh) continue;
@@ -32,7 +32,7 @@ StepIndex IndexSteps(const std::vector<DeclaredStep>& steps, std::vector<Issue>*
   return index;
 }
 
-void ResolveStep(const DeclaredStep& step, uint32_t self, const StepIndex& index, std::vector<uint32_t>* out,
+void ResolveStep(const DeclaredStep& step, uint32_t self, const StepPositions& index, std::vector<uint32_t>* out,
                  std::vector<Issue>* issues) {
   for (size_t k = 0; k < step.depends_on.size(); ++k) {
     const std::string_view name = step.depends_on[k];
@@ -88,7 +88,7 @@ Issue CycleIssue(const std::vector<DeclaredStep>& steps, const std::vector<uint3
 Result<Graph> BuildGraph(const std::vector<DeclaredStep>& steps) {
   Graph graph;
   std::vector<Issue> issues;
-  const StepIndex index = IndexSteps(steps, &issues);
+  const StepPositions index = IndexSteps(steps, &issues);
   graph.depends_on.resize(steps.size());
   graph.sequential = std::ranges::none_of(steps, &DeclaredStep::has_depends_on);
   for (uint32_t i = 0; i < steps.size(); ++i) {

@@ -17,7 +17,7 @@ PluginPlatform Platform() {
   platform.partner_allowlist = {"api.acme.example:443", "db.acme.example:5432"};
   return platform;
 }
-Plan With(std::string_view policies, std::string_view plugin = R"({"pluginId":"acme/score","version":"1.4.0"})",
+Plan PlanWith(std::string_view policies, std::string_view plugin = R"({"pluginId":"acme/score","version":"1.4.0"})",
           std::string_view metadata = "") {
   const std::string text =
       PlanText("[{\"stepId\":\"a\",\"kind\":\"plugin\",\"plugin\":" + std::string(plugin) + "}]",
@@ -31,23 +31,23 @@ std::string Check(const Plan& plan) {
 }
 
 TEST(PluginPolicy, TierMayEqualOrLowerTheRegistrys) {
-  EXPECT_EQ(Check(With(R"({"default":{"trustTier":"partner"}})")), "ok");
-  EXPECT_EQ(Check(With(R"({"default":{"trustTier":"untrusted"}})")), "ok");
-  EXPECT_EQ(Check(With("")), "ok");
-  EXPECT_EQ(Check(With(R"({"default":{"trustTier":"trusted"}})")), "PLUGIN_POLICY_WEAKENS_PLATFORM");
-  EXPECT_EQ(Check(With("", R"({"pluginId":"acme/score","version":"1.4.0"})", ",\"pluginTrustTier\":\"trusted\"")),
+  EXPECT_EQ(Check(PlanWith(R"({"default":{"trustTier":"partner"}})")), "ok");
+  EXPECT_EQ(Check(PlanWith(R"({"default":{"trustTier":"untrusted"}})")), "ok");
+  EXPECT_EQ(Check(PlanWith("")), "ok");
+  EXPECT_EQ(Check(PlanWith(R"({"default":{"trustTier":"trusted"}})")), "PLUGIN_POLICY_WEAKENS_PLATFORM");
+  EXPECT_EQ(Check(PlanWith("", R"({"pluginId":"acme/score","version":"1.4.0"})", ",\"pluginTrustTier\":\"trusted\"")),
             "PLUGIN_POLICY_WEAKENS_PLATFORM");
 }
 TEST(PluginPolicy, UnregisteredPlugin_IsUntrusted) {
-  EXPECT_EQ(Check(With(R"({"default":{"trustTier":"partner"}})", R"({"pluginId":"who/knows","version":"1"})")),
+  EXPECT_EQ(Check(PlanWith(R"({"default":{"trustTier":"partner"}})", R"({"pluginId":"who/knows","version":"1"})")),
             "PLUGIN_POLICY_WEAKENS_PLATFORM");
 }
 TEST(PluginPolicy, PartnerNetwork_StaysInsideThePlatformsList) {
-  EXPECT_EQ(Check(With(R"({"default":{"trustTier":"partner","network":{"mode":"allowlist",)"
+  EXPECT_EQ(Check(PlanWith(R"({"default":{"trustTier":"partner","network":{"mode":"allowlist",)"
                        R"("allowlist":["API.acme.example:443"]}}})")),
             "ok");
   EXPECT_EQ(
-      Check(With(
+      Check(PlanWith(
           R"({"default":{"trustTier":"partner","network":{"mode":"allowlist","allowlist":["api.acme.example:80"]}}})")),
       "PLUGIN_POLICY_WEAKENS_PLATFORM");
 }
@@ -68,14 +68,14 @@ TEST(PluginPolicy, ByPlugin_OverridesDefaultMemberByMember) {
 }
 TEST(PluginPolicy, EffectiveLimits_AreTheMinimum) {
   const Plan plan =
-      With(R"({"default":{"trustTier":"partner","limits":{"timeoutMs":90000,"maxMemoryMb":100,"maxOutputBytes":5}}})");
+      PlanWith(R"({"default":{"trustTier":"partner","limits":{"timeoutMs":90000,"maxMemoryMb":100,"maxOutputBytes":5}}})");
   const auto policy = EffectivePolicy(plan.steps()[0], Platform());
   ASSERT_TRUE(policy.has_value()) << policy.error().ToString();
   EXPECT_EQ(policy->limits, (PluginLimits{.timeout_ms = 60'000, .max_memory_mb = 100, .max_output_bytes = 5}));
   EXPECT_EQ(policy->network_allowlist, Platform().partner_allowlist);
 }
 TEST(PluginPolicy, MissingTier_RunsAsUntrustedWithoutNetwork) {
-  const auto policy = EffectivePolicy(With("").steps()[0], Platform());
+  const auto policy = EffectivePolicy(PlanWith("").steps()[0], Platform());
   ASSERT_TRUE(policy.has_value());
   EXPECT_EQ(policy->tier, TrustTier::kUntrusted);
   EXPECT_EQ(policy->network_allowlist, std::vector<std::string>{});
@@ -84,10 +84,10 @@ TEST(PluginPolicy, MissingTier_RunsAsUntrustedWithoutNetwork) {
 TEST(PluginPolicy, TrustedNetwork_IsUnrestrictedUnlessThePlanSaysSo) {
   EXPECT_FALSE(
       EffectivePolicy(
-          With(R"({"default":{"trustTier":"trusted"}})", R"({"pluginId":"core/copy","version":"2.0"})").steps()[0],
+          PlanWith(R"({"default":{"trustTier":"trusted"}})", R"({"pluginId":"core/copy","version":"2.0"})").steps()[0],
           Platform())
           ->network_allowlist.has_value());
-  EXPECT_EQ(EffectivePolicy(With(R"({"default":{"trustTier":"trusted","network":{"mode":"none"}}})",
+  EXPECT_EQ(EffectivePolicy(PlanWith(R"({"default":{"trustTier":"trusted","network":{"mode":"none"}}})",
                                  R"({"pluginId":"core/copy","version":"2.0"})")
                                 .steps()[0],
                             Platform())
@@ -97,7 +97,7 @@ TEST(PluginPolicy, TrustedNetwork_IsUnrestrictedUnlessThePlanSaysSo) {
 TEST(PluginPolicy, Versions_POLICY_DENIED) {
   const auto code = [](std::string_view policies, std::string_view version) {
     const auto policy = EffectivePolicy(
-        With(policies, "{\"pluginId\":\"acme/score\",\"version\":\"" + std::string(version) + "\"}").steps()[0],
+        PlanWith(policies, "{\"pluginId\":\"acme/score\",\"version\":\"" + std::string(version) + "\"}").steps()[0],
         Platform());
     return policy ? std::string("ok") : policy.error().code;
   };

@@ -7,6 +7,7 @@
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/ids.h"
 #include "engine-core/state/event.h"
+#include "engine-core/state/json_members.h"
 
 namespace lockstep::state {
 namespace {
@@ -30,10 +31,6 @@ constexpr std::array<TextMember, 6> kRequiredTexts = {{
     {"requestFingerprint", &SignalDecision::request_fingerprint, IsFingerprint, "64 lower-case hex digits"},
     {"policyDecisionId", &SignalDecision::policy_decision_id, IsUuidV4, "a lower-case UUID version 4"},
 }};
-
-void SetUnlessEmpty(Json* json, std::string_view name, const std::string& text) {
-  if (!text.empty()) json->Set(name, text);
-}
 
 std::unexpected<Error> Invalid(std::string_view field, std::string_view expected, std::string_view found) {
   return Fail(SchemaError(field, expected, found));

@@ -7,16 +7,13 @@
 #include "engine-core/base/sha256.h"
 #include "engine-core/base/time.h"
 #include "engine-core/state/catalog.h"
+#include "engine-core/state/json_members.h"
 
 namespace lockstep::state {
 namespace {
 
 constexpr std::string_view kRetryAccepted = "retryAccepted";
 constexpr std::string_view kApprovalRequired = "approvalRequired";
-
-void SetUnlessEmpty(Json* json, std::string_view name, const std::string& text) {
-  if (!text.empty()) json->Set(name, text);
-}
 
 Json AttemptJson(const Attempt& attempt) {
   Json json = Json::MakeObject({{"logicalAttemptId", attempt.logical_attempt_id},
@@ -143,7 +140,7 @@ Result<int64_t> Integer(const Json& json, std::string_view name, int64_t least, 
 }
 
 bool IsTime(std::string_view text) { return ParseUtcMillis(text).has_value(); }
-bool NotEmpty(std::string_view text) { return !text.empty(); }
+bool IsGiven(std::string_view text) { return !text.empty(); }
 
 Result<std::string> OptionalText(const Json& json, std::string_view name, bool (*valid)(std::string_view)) {
   if (json.Find(name) == nullptr) return std::string();
@@ -166,8 +163,8 @@ Result<Attempt> ReadAttempt(const Json& json) {
   attempt.artifacts = artifacts->AsArray();
   LOCKSTEP_ASSIGN(attempt.started_at, OptionalText(json, "startedAt", IsTime));
   LOCKSTEP_ASSIGN(attempt.completed_at, OptionalText(json, "completedAt", IsTime));
-  LOCKSTEP_ASSIGN(attempt.error_code, OptionalText(json, "errorCode", NotEmpty));
-  LOCKSTEP_ASSIGN(attempt.reason_code, OptionalText(json, "reasonCode", NotEmpty));
+  LOCKSTEP_ASSIGN(attempt.error_code, OptionalText(json, "errorCode", IsGiven));
+  LOCKSTEP_ASSIGN(attempt.reason_code, OptionalText(json, "reasonCode", IsGiven));
   if (const Json* retryable = json.Find("retryable"); retryable != nullptr) {
     if (!retryable->is_bool()) return Invalid("attempts[].retryable", "a boolean");
     attempt.retryable = retryable->AsBool();

@@ -15,6 +15,7 @@
 
 #include "engine-core/base/check.h"
 #include "engine-core/steps/descriptor.h"
+#include "engine-core/steps/heartbeat.h"
 #include "engine-core/steps/step_error.h"
 
 namespace lockstep::steps {
@@ -25,7 +26,6 @@ using SteadyTime = SteadyClock::time_point;
 
 // How late a cancellation may be noticed.
 constexpr int kTickMs = 20;
-constexpr auto kHeartbeatInterval = std::chrono::seconds(1);
 
 std::unexpected<Error> StartFailure(const std::string& program, const char* what, int error) {
   const bool resources = error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;

@@ -11,6 +11,7 @@
 #include "engine-core/steps/artifact_sink.h"
 #include "engine-core/steps/carriable.h"
 #include "engine-core/steps/http_origin.h"
+#include "engine-core/steps/heartbeat.h"
 #include "engine-core/steps/params.h"
 #include "engine-core/steps/services.h"
 #include "engine-core/steps/step_error.h"
@@ -24,7 +25,6 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr size_t kInlineBodyBytes = 24'000;
 constexpr size_t kErrorBodyBytes = 1024;
 constexpr int64_t kWatchTickMs = 20;
-constexpr auto kHeartbeatInterval = std::chrono::seconds(1);
 
 struct Exchange {
   std::string method;

@@ -9,6 +9,7 @@
 #include "engine-core/base/base64.h"
 #include "engine-core/base/bytes.h"
 #include "engine-core/steps/carriable.h"
+#include "engine-core/steps/heartbeat.h"
 #include "engine-core/steps/params.h"
 #include "engine-core/steps/services.h"
 #include "engine-core/steps/step_error.h"
@@ -22,7 +23,6 @@ using SteadyClock = std::chrono::steady_clock;
 // Rows up to this size stay in the result; its other members have the rest of the 32 000 bytes.
 constexpr size_t kInlineRowBytes = 24'000;
 constexpr int kProgressSteps = 2'000;  // virtual machine steps between two looks at the cancellation
-constexpr auto kHeartbeatInterval = std::chrono::seconds(1);
 constexpr auto kBusyNap = std::chrono::milliseconds(10);
 
 // Why a statement was interrupted.

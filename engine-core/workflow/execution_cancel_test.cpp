@@ -12,6 +12,7 @@ namespace lockstep::workflow {
 namespace {
 
 using namespace temporal::api::enums::v1;  // NOLINT
+using testing::Count;
 using testing::ExpectReplays;
 using testing::FindEvent;
 using testing::HistoryScript;
@@ -21,12 +22,6 @@ using testing::ResultOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-int Count(const History& history, EventType type) {
-  int count = 0;
-  for (const HistoryEvent& event : history.events()) count += event.event_type() == type;
-  return count;
-}
 
 // An activity under a scope, cancelled by signal; the outcome's code is the result.
 WorkflowRegistry ScopedActivity(CancelMode mode) {

@@ -13,6 +13,7 @@ namespace lockstep::workflow {
 namespace {
 
 using namespace temporal::api::enums::v1;  // NOLINT
+using testing::Count;
 using testing::ExpectReplays;
 using testing::FindEvent;
 using testing::History;
@@ -33,12 +34,6 @@ std::vector<LocalActivityMarker> Markers(const History& history) {
     if (auto data = ReadLocalActivityMarker(event.marker_recorded_event_attributes())) markers.push_back(std::move(*data));
   }
   return markers;
-}
-
-int Count(const History& history, EventType type) {
-  int count = 0;
-  for (const HistoryEvent& event : history.events()) count += event.event_type() == type;
-  return count;
 }
 
 WorkflowRegistry One() {

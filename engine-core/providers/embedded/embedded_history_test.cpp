@@ -30,7 +30,7 @@ namespace {
 
 using namespace temporal::api::enums::v1;  // NOLINT: the enum values are this file's vocabulary
 
-class Ids final : public IIdGenerator {
+class RecordedIds final : public IIdGenerator {
  public:
   std::string NewUuid() override {
     if (given.empty()) return "00000000-0000-4000-8000-000000000000";
@@ -324,7 +324,7 @@ std::string Compare(const std::filesystem::path& folder) {
   const auto record = replay::ReadRecord(folder);
   if (!record) return record.error().ToString();
   std::vector<History> recorded;
-  Ids run_ids;
+  RecordedIds run_ids;
   for (const std::string& text : record->histories) {
     auto history = history::ParseHistory(text, folder.string());
     if (!history) return history.error().ToString();
@@ -336,7 +336,7 @@ std::string Compare(const std::filesystem::path& folder) {
   }
   workflow::WorkflowRegistry registry;
   interpreter::RegisterInterpreter(&registry);
-  Ids ids;
+  RecordedIds ids;
   RecordWorld world;
   EngineOptions options;
   options.worker.registry = &registry;

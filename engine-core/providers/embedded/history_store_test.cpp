@@ -15,7 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class Ids final : public IIdGenerator {
+class OneId final : public IIdGenerator {
  public:
   std::string NewUuid() override { return "id"; }
 };
@@ -43,7 +43,7 @@ class HistoryStoreTest : public ::testing::Test {
     return ServerRun(std::move(start), {&ids_, &ids_}, 1'000);
   }
 
-  Ids ids_;
+  OneId ids_;
   std::optional<TemporaryDirectory> folder_;
   std::unique_ptr<HistoryStore> store_;
 };

@@ -18,7 +18,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class Ids final : public IIdGenerator {
+class CountedIds final : public IIdGenerator {
  public:
   std::string NewUuid() override { return "id-" + std::to_string(++count_); }
 
@@ -79,7 +79,7 @@ class ServerRunTest : public ::testing::Test {
     return HistoryEvent::default_instance();
   }
 
-  Ids ids_;
+  CountedIds ids_;
   UnixMillis now_ = 1'000'000;
   ServerRun run_{StartOf(), {&ids_, &ids_}, 1'000'000};
 };

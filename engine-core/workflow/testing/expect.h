@@ -36,4 +36,10 @@ inline std::string ResultOf(const History& history) {
   return result ? CanonicalJson(*result) : result.error().message;
 }
 
+inline int Count(const History& history, temporal::api::enums::v1::EventType type) {
+  int count = 0;
+  for (const HistoryEvent& event : history.events()) count += event.event_type() == type;
+  return count;
+}
+
 }  // namespace lockstep::workflow::testing

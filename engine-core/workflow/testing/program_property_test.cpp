@@ -13,7 +13,7 @@ namespace {
 using namespace temporal::api::enums::v1;  // NOLINT
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-using Bytes = std::vector<uint8_t>;
+using Decisions = std::vector<uint8_t>;
 
 std::string Summaries(const std::vector<Divergence>& divergences) {
   std::string text;
@@ -21,7 +21,7 @@ std::string Summaries(const std::vector<Divergence>& divergences) {
   return text;
 }
 
-HistoryScript Record(const WorkflowRegistry& registry, const Bytes& decisions, bool evict = false) {
+HistoryScript Record(const WorkflowRegistry& registry, const Decisions& decisions, bool evict = false) {
   HistoryScript script(registry, {.evict_after_every_task = evict, .local_activities = ProgramLocalActivities()});
   Drive(&script, decisions);
   return script;
@@ -31,7 +31,7 @@ void Check(const char* name, const std::function<void()>& property) { EXPECT_TRU
 
 TEST(Programs, ReplayInFullAndAtEveryStartedTask_GivesNoDivergence_AndTheSameCommands) {
   Check("replays", [] {
-    const Bytes program = *rc::gen::arbitrary<Bytes>(), decisions = *rc::gen::arbitrary<Bytes>();
+    const Decisions program = *rc::gen::arbitrary<Decisions>(), decisions = *rc::gen::arbitrary<Decisions>();
     const auto instructions = ProgramFromBytes(program);
     RC_LOG() << ToText(instructions) << "\n";
     const auto registry = ProgramRegistry(instructions);
@@ -53,7 +53,7 @@ TEST(Programs, ReplayInFullAndAtEveryStartedTask_GivesNoDivergence_AndTheSameCom
 
 TEST(Programs, EvictingAfterEveryTask_GivesTheSameHistory) {
   Check("evicts", [] {
-    const Bytes program = *rc::gen::arbitrary<Bytes>(), decisions = *rc::gen::arbitrary<Bytes>();
+    const Decisions program = *rc::gen::arbitrary<Decisions>(), decisions = *rc::gen::arbitrary<Decisions>();
     const auto registry = ProgramRegistry(ProgramFromBytes(program));
     RC_ASSERT(Record(registry, decisions, false).commands_by_task() == Record(registry, decisions, true).commands_by_task());
   });
@@ -116,7 +116,7 @@ void Flip(const Place& place) {
 
 TEST(Programs, AnyChangedAttributeOfARecordedCommand_IsReported) {
   Check("reports", [] {
-    const Bytes program = *rc::gen::arbitrary<Bytes>(), decisions = *rc::gen::arbitrary<Bytes>();
+    const Decisions program = *rc::gen::arbitrary<Decisions>(), decisions = *rc::gen::arbitrary<Decisions>();
     const auto registry = ProgramRegistry(ProgramFromBytes(program));
     HistoryScript script = Record(registry, decisions);
     History history = script.history();
@@ -145,7 +145,7 @@ TEST(Programs, AnyChangedAttributeOfARecordedCommand_IsReported) {
 
 TEST(Programs, AnyDroppedCommandEvent_IsReported) {
   Check("drops", [] {
-    const Bytes program = *rc::gen::arbitrary<Bytes>(), decisions = *rc::gen::arbitrary<Bytes>();
+    const Decisions program = *rc::gen::arbitrary<Decisions>(), decisions = *rc::gen::arbitrary<Decisions>();
     const auto registry = ProgramRegistry(ProgramFromBytes(program));
     HistoryScript script = Record(registry, decisions);
     std::vector<int> commands;
