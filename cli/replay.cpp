@@ -45,7 +45,15 @@ Status UpdateRecord(const replay::ReplayReport& report) {
   return replay::WriteRecord(record, report.path, true);
 }
 
-// This program again for the variants that need a process of their own; the library lies beside the programs.
+// `../lib/lockstep` of an installed program, `../lib` of a build tree.
+std::filesystem::path PerturbLibrary() {
+  const std::filesystem::path top = std::filesystem::path(OwnProgram()).parent_path().parent_path();
+  const std::filesystem::path installed = top / "lib" / "lockstep" / "liblockstep_perturb.so";
+  std::error_code error;
+  return std::filesystem::exists(installed, error) ? installed : top / "lib" / "liblockstep_perturb.so";
+}
+
+// This program again for the variants that need a process of their own.
 int RunPerturbed(const Options& options, const std::vector<std::string>& inputs, const replay::BatchOptions& batch, Progress* progress) {
   replay::PerturbOptions perturb;
   auto names = replay::ParsePerturbations(options.perturb);
@@ -56,7 +64,7 @@ int RunPerturbed(const Options& options, const std::vector<std::string>& inputs,
   perturb.batch = batch;
   perturb.child = {OwnProgram(), "replay", "--fingerprint", "--deadlock-ms", "0", "--jobs", std::to_string(std::max(1U, options.jobs))};
   for (const std::string& library : options.libraries) perturb.child.insert(perturb.child.end(), {"--workflows", std::filesystem::absolute(library).string()});
-  perturb.preload = std::filesystem::path(OwnProgram()).parent_path().parent_path() / "lib" / "liblockstep_perturb.so";
+  perturb.preload = PerturbLibrary();
   std::error_code error;
   if (!std::filesystem::exists(perturb.preload, error)) return Report(Error("PERTURB_CHILD_FAILED", perturb.preload.string() + ": expected the library of perturbations, found nothing"));
   perturb.progress = [&](const std::string& line) { progress->Show("perturbing: " + line); };

@@ -549,8 +549,46 @@ void UnitBuilder::Preprocessed() {
   }
 }
 
+namespace {
+
+// The template by which LOCKSTEP_REGISTER_WORKFLOW hands a class to the program that loads it.
+const FunctionTemplateDecl* RegistrationTemplate(ASTContext& context) {
+  const DeclContext* scope = context.getTranslationUnitDecl();
+  for (const char* name : {"lockstep", "workflow", "internal"}) {
+    const NamespaceDecl* next = nullptr;
+    for (const NamedDecl* found : scope->lookup(&context.Idents.get(name))) {
+      if (const auto* space = dyn_cast<NamespaceDecl>(found)) next = space;
+    }
+    if (next == nullptr) return nullptr;
+    scope = next->getPrimaryContext();
+  }
+  for (const NamedDecl* found : scope->lookup(&context.Idents.get("RegisterClass"))) {
+    if (const auto* function = dyn_cast<FunctionTemplateDecl>(found)) return function->getCanonicalDecl();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+// A class that is registered as a workflow is one, marked or not.
+void UnitBuilder::RegisteredClasses() {
+  const FunctionTemplateDecl* registration = RegistrationTemplate(context_);
+  if (registration == nullptr) return;
+  for (const FunctionDecl* special : registration->specializations()) {
+    const TemplateArgumentList* arguments = special->getTemplateSpecializationArgs();
+    if (arguments == nullptr || arguments->size() == 0 || arguments->get(0).getKind() != TemplateArgument::Type) continue;
+    const CXXRecordDecl* record = arguments->get(0).getAsType()->getAsCXXRecordDecl();
+    if (record == nullptr || record->getDefinition() == nullptr) continue;
+    for (const CXXMethodDecl* method : record->getDefinition()->methods()) {
+      if (method->isImplicit()) continue;
+      unit_->marks.push_back({.key = Str(Key(method)), .bits = kMarkWorkflowClass, .name = Str(Name(method)), .site = SiteOf(method->getLocation())});
+    }
+  }
+}
+
 void UnitBuilder::Run() {
   Preprocessed();
+  RegisteredClasses();
   for (Decl* decl : context_.getTranslationUnitDecl()->decls()) {
     if (!IsSystem(decl->getLocation())) OneDeclaration(decl);
   }

@@ -128,6 +128,7 @@ class UnitBuilder {
   void Marks(const clang::NamedDecl* decl, const clang::Decl* attributes_of);
   void FunctionFacts(const clang::FunctionDecl* function);
   void Preprocessed();
+  void RegisteredClasses();
 
   clang::ASTContext& context_;
   clang::Preprocessor& preprocessor_;

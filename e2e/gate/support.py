@@ -5,6 +5,7 @@ LOCKSTEP_BIN          the program under test
 LOCKSTEP_SOURCE_DIR   the source tree
 LOCKSTEP_BUILD_DIR    the build tree
 LOCKSTEP_GATE_ENV     the folder that e2e/gate/environment filled
+LOCKSTEP_GATE_PACKAGES  the folder that e2e/gate/pack filled
 """
 
 import http.server
@@ -19,12 +20,11 @@ import threading
 import unittest
 import urllib.parse
 
-import yaml
-
 PROGRAM = os.environ["LOCKSTEP_BIN"]
 SOURCE = pathlib.Path(os.environ["LOCKSTEP_SOURCE_DIR"])
 BUILD = pathlib.Path(os.environ["LOCKSTEP_BUILD_DIR"])
 TOOLS = pathlib.Path(os.environ["LOCKSTEP_GATE_ENV"])
+PACKAGES = pathlib.Path(os.environ.get("LOCKSTEP_GATE_PACKAGES", BUILD / "gate-packages"))
 ACTION = SOURCE / "ci" / "github-actions" / "action.yml"
 PLANS = SOURCE / "fixtures" / "lint" / "plan"
 TIMEOUT_S = 300
@@ -145,15 +145,18 @@ class Expressions:
 
 class Runner:
     """Runs the `run:` steps of a composite action as the runner does: own script file, bash -eo pipefail, environment files,
-    outputs, conditions. Steps that `uses:` other actions are noted."""
+    outputs, conditions. Steps that `uses:` other actions are noted. With `root`, all of it happens inside of that root file
+    system, where folder and workspace then lie."""
 
-    def __init__(self, workspace, folder, inputs=None, github=None, environment=None):
-        self.workspace, self.folder = workspace, folder
+    def __init__(self, workspace, folder, inputs=None, github=None, environment=None, root=None):
+        import yaml  # not there for tests that run nothing
+
+        self.workspace, self.folder, self.root = workspace, folder, root
         self.action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
         defaults = {name: str(row.get("default", "")) for name, row in self.action["inputs"].items()}
         unknown = set(inputs or {}) - set(defaults)
         assert not unknown, f"the action has no input {unknown}"
-        self.context = {"inputs": {**defaults, **(inputs or {})}, "github": {"sha": "0" * 40, **(github or {})}, "runner": {"os": "Linux", "temp": str(folder)}, "steps": {}}
+        self.context = {"inputs": {**defaults, **(inputs or {})}, "github": {"sha": "0" * 40, **(github or {})}, "runner": {"os": "Linux", "temp": self._inside(folder)}, "steps": {}}
         self.environment = environment or {}
         self.failed = False
         self.log, self.uses, self.codes = "", [], {}
@@ -175,6 +178,9 @@ class Runner:
         self.outputs = {name: Expressions(self.context, False).fill(row["value"]) for name, row in self.action["outputs"].items()}
         return self
 
+    def _inside(self, path):
+        return str(path) if self.root is None else "/" + str(path.relative_to(self.root))
+
     def _script(self, number, step, expressions):
         assert step["shell"] == "bash"
         files = {name: self.folder / f"{name.lower()}-{number}" for name in ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")}
@@ -186,8 +192,11 @@ class Runner:
         base = clean_environment(**self.environment)
         if self.path:
             base["PATH"] = ":".join(self.path) + ":" + base["PATH"]
-        done = subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)], cwd=self.workspace, capture_output=True, text=True,
-                              timeout=TIMEOUT_S, env={**base, **environment, **{name: str(file) for name, file in files.items()}})
+        words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", self._inside(script)]
+        if self.root is not None:
+            words = ["chroot", str(self.root), "env", f"--chdir={self._inside(self.workspace)}", *words]
+        done = subprocess.run(words, cwd=self.workspace, capture_output=True, text=True, timeout=TIMEOUT_S,
+                              env={**base, **environment, **{name: self._inside(file) for name, file in files.items()}})
         self.log += f"## {step['name']}\n{done.stdout}{done.stderr}"
         self.codes[step["name"]] = done.returncode
         self.failed |= done.returncode != 0
@@ -215,8 +224,7 @@ class GitHub:
         import jsonschema
 
         if GitHub.description is None:
-            file = TOOLS / "node/node_modules/@octokit/openapi/generated/api.github.com.deref.json"
-            GitHub.description = json.loads(file.read_text(encoding="utf-8"))["paths"]
+            GitHub.description = json.loads((TOOLS / "github-requests.json").read_text(encoding="utf-8"))
         self.comments, self.violations, self.requests = {}, [], []
         self.head_sha, self.permitted = head_sha, True
         outer = self

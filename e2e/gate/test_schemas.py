@@ -1,11 +1,15 @@
 """SARIF and JUnit of the golden files and of a fresh run against their published schemas."""
 
 import json
+import sys
 import unittest
 
 import jsonschema
 import support
 import xmlschema
+
+sys.path.insert(0, str(support.SOURCE / "e2e" / "support"))
+import schemas  # noqa: E402
 
 GOLDEN = support.SOURCE / "reports" / "testdata" / "golden"
 
@@ -13,8 +17,7 @@ GOLDEN = support.SOURCE / "reports" / "testdata" / "golden"
 class SchemaTest(support.GateTest):
     @classmethod
     def setUpClass(cls):
-        file = support.TOOLS / "node/node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json"
-        schema = json.loads(file.read_text(encoding="utf-8"))
+        schema = schemas.published(schemas.SARIF)
         cls.sarif = jsonschema.validators.validator_for(schema)(schema)
         cls.junit = xmlschema.XMLSchema(str(support.TOOLS / "junit-10.xsd"))
 
