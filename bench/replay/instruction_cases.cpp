@@ -8,10 +8,13 @@
 #include <temporal/api/history/v1/message.pb.h>
 #include <valgrind/callgrind.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "bench/replay/rounds.h"
 #include "engine-core/base/files.h"
@@ -80,6 +83,24 @@ void ReplayRecord(const std::string& path, const workflow::WorkflowRegistry& reg
   NeedThat(report.verdict == replay::Verdict::kIdentical, "the plan's record does not replay");
 }
 
+// Never to be changed: what the same compiler and libraries make of other code tells how far counts of this build and of the
+// recorded one can be compared at all.
+void Yardstick(const std::string& binary) {
+  History history;
+  NeedThat(history.ParseFromString(binary), "libprotobuf reads what it wrote");
+  std::map<std::string, size_t> sizes;
+  std::vector<std::string> names;
+  uint64_t hash = 14'695'981'039'346'656'037ULL;
+  for (const auto& event : history.events()) {
+    const std::string name = "event-" + std::to_string(event.event_id() * 7'919 % 1'009);
+    sizes[name] += event.ByteSizeLong();
+    names.push_back(name);
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1'099'511'628'211ULL;
+  }
+  std::sort(names.begin(), names.end());
+  NeedThat(hash != 0 && !sizes.empty() && std::is_sorted(names.begin(), names.end()), "arithmetic holds");
+}
+
 int Main(const std::string& long_history, const std::string& plan_record) {
   const auto loaded = Need(history::ReadHistory(long_history));
   const History& rounds = *loaded.history;
@@ -90,6 +111,7 @@ int Main(const std::string& long_history, const std::string& plan_record) {
   int64_t plan_events = 0;
   for (const auto& part : Need(replay::LoadInput(plan_record)).histories) plan_events += part.history->events_size();
 
+  Count("yardstick", events, [&] { Yardstick(binary); });
   Count("parse-json", events, [&] { Parse(json, events); });
   Count("parse-protobuf", events, [&] { Parse(binary, events); });
   Count("check-integrity", events, [&] { Check(rounds); });
