@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 BUILD := build
 
-.PHONY: help bootstrap configure build verify test sanitize bench bench-diagnosis lint docs clean setup-hooks fixtures
+.PHONY: help bootstrap configure build verify test sanitize bench bench-diagnosis instructions lint docs clean setup-hooks fixtures
 
 help:
 	@echo "make verify     install what is missing, build, replay every history under fixtures/histories, lint its plans, write a report"
@@ -10,6 +10,7 @@ help:
 	@echo "make build      the programs, in build/bin"
 	@echo "make bench      benchmarks"
 	@echo "make bench-diagnosis  seeded defects: caught, graded, right line? (writes docs/diagnosis.md; needs half an hour)"
+	@echo "make instructions  count the instructions of a replay anew (make test fails when they rise by 3 %)"
 	@echo "make lint       formatting, dependency rules, and the analyzer over this tree"
 	@echo "make setup-hooks  lint before each commit, replay before each push"
 	@echo "make fixtures   record the histories of fixtures/histories anew (needs minutes)"
@@ -45,6 +46,9 @@ bench: configure
 
 bench-diagnosis: build
 	@$(BUILD)/venv/bin/python -B bench/diagnosis/run_diagnosis.py --build $(BUILD) --jobs $(JOBS) --docs docs/diagnosis.md
+
+instructions: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target renew_instructions
 
 lint: configure
 	@$(BUILD)/venv/bin/python tools/check_dependencies.py

@@ -8,6 +8,7 @@
 #include "cli/shadow.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/registry.h"
+#include "replay/history/reader.h"
 #include "replay/perturb/perturb.h"
 #include "replay/record/record.h"
 #include "replay/session/batch.h"
@@ -109,6 +110,7 @@ int RunReplay(const Options& options) {
     batch.keep_commands = true;
     return options.output.Write(CanonicalJson(replay::Fingerprints(replay::RunBatch(*inputs, batch))) + "\n", kExitOk);
   }
+  history::KeepFreedMemory();
   const replay::BatchResult result = replay::RunBatch(*inputs, batch);
   progress.Show("");
   if (options.update) {

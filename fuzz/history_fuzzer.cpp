@@ -47,11 +47,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const google::protobuf::LogSilencer silence;
   ReadOptions options;
   options.max_bytes = 4 << 20;  // what a small compressed input may grow to
-  const auto loaded = ParseHistory(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz", options);
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const auto loaded = ParseHistory(bytes, "fuzz", options);
+  options.plain_json = true;
+  const auto plain = ParseHistory(bytes, "fuzz", options);
+  if (loaded.has_value() != plain.has_value()) Broken("the two readers of JSON disagree", loaded ? "the fast one takes it" : "the plain one takes it");
   if (!loaded) {
     ExpectOneLine(loaded.error());
+    if (loaded.error().message != plain.error().message) Broken("the two readers of JSON disagree", loaded.error().message);
     return 0;
   }
+  if (WriteBinary(*loaded->history) != WriteBinary(*plain->history)) Broken("the two readers of JSON read different events", "");
   const auto& history = *loaded->history;
   ExpectSame(*loaded, WriteJson(history, {.enums = EnumSpelling::kScreaming, .indent = 0}), "json");
   ExpectSame(*loaded, WriteJson(history, {.enums = EnumSpelling::kCamel, .indent = 2}, &loaded->info), "camel json");

@@ -21,6 +21,7 @@ import sys
 LIBRARIES = {
     "openssl/": "openssl",
     "rapidjson/": "rapidjson",
+    "simdjson.h": "simdjson",
     "valijson/": "valijson",
     "re2/": "re2",
     "google/protobuf/": "protobuf",
@@ -53,6 +54,7 @@ LIBRARIES = {
     "gmock/": "googletest",
     "rapidcheck": "rapidcheck",
     "benchmark/": "benchmark",
+    "valgrind/": "valgrind",
 }
 # The operating system below the standard library. Deterministic rooms must not see it.
 SYSTEM = {
@@ -91,7 +93,7 @@ ROOMS = {
                 "engine-core/state/sqlite", "engine-core/workflow", "engine-core/interpreter", "engine-core/steps",
                 "engine-core/providers/temporal", "engine-core/providers/embedded"],
         ["temporal", "protobuf", "system"]),
-    "replay/history": (PURE, ["protobuf", "temporal", "rapidjson", "zlib", "zstd", "system"]),
+    "replay/history": (PURE, ["protobuf", "temporal", "rapidjson", "simdjson", "zlib", "zstd", "system"]),
     "replay/compare": (PURE, []),
     "replay/record": (PURE + ["engine-core/state", "engine-core/workflow"], ["temporal", "protobuf", "system"]),
     "replay/session": (
@@ -116,7 +118,7 @@ ROOMS = {
     "cli": (None, ["cli11", "fmt", "spdlog", "temporal", "protobuf", "libgit2", "system"]),
     "e2e": (None, ["temporal", "protobuf", "system"]),
     "fuzz": (None, ["temporal", "protobuf"]),
-    "bench": (None, ["temporal", "protobuf", "system"]),
+    "bench": (None, ["temporal", "protobuf", "valgrind", "system"]),
 }
 ANY = [room for room in ROOMS]  # what None stands for
 
@@ -136,6 +138,7 @@ ONLY_IN = {
     ("engine-core/base", "openssl"): r"(sha256|ids)\.cpp$",
     ("engine-core/base", "system"): r"files(_test)?\.cpp$",
     ("engine-core/steps", "sqlite"): r"sql_query(_test)?\.cpp$",
+    ("replay/history", "simdjson"): r"json_tokens\.cpp$",
     ("replay/history", "zstd"): r"compression(_test)?\.cpp$",
     ("replay/history", "zlib"): r"compression(_test)?\.cpp$",
 }

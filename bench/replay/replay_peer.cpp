@@ -1,9 +1,9 @@
 // Lockstep's part of bench/replay/run: records a history of the benchmark's workflow on a real server, and measures how fast
-// this build replays histories. The workflow is the one of go/main.go and bench_replay.py: rounds of ten parallel activities,
-// and a short timer after every fifth round.
+// this build replays histories (the workflow: rounds.h).
 //
 //   replay_peer record ADDRESS ROUNDS FILE
-//   replay_peer replay SECONDS FILE...      one JSON line a file: events, events/s from JSON and from parsed messages
+//   replay_peer replay SECONDS FILE...      one JSON line a file: events, events a second from JSON and from parsed messages
+//   replay_peer once FILE...                one JSON line: bytes of the files, most memory the process ever had
 //   replay_peer tree JOBS FOLDER            seconds for every history below the folder
 #include <sys/resource.h>
 #include <temporal/api/history/v1/message.pb.h>
@@ -13,17 +13,18 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "bench/replay/rounds.h"
 #include "engine-core/activity/activity.h"
 #include "engine-core/base/files.h"
 #include "engine-core/providers/temporal/client.h"
 #include "engine-core/providers/temporal/worker.h"
 #include "engine-core/workflow/payload.h"
-#include "engine-core/workflow/registry.h"
-#include "engine-core/workflow/wf.h"
 #include "replay/history/integrity.h"
 #include "replay/history/reader.h"
 #include "replay/history/writer.h"
@@ -34,36 +35,6 @@ namespace lockstep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr int kParts = 10;
-
-wf::Task<wf::WorkflowResult> Rounds(const wf::Payloads& input) {
-  const int64_t count = workflow::ReadFirstJson(input)->AsInt();
-  int64_t rows = 0;
-  for (int64_t round = 0; round < count; ++round) {
-    std::vector<wf::Future<wf::ActivityOutcome>> futures;
-    for (int i = 0; i < kParts; ++i) {
-      const Json part = Json::MakeObject({{"part", i}, {"round", round}, {"table", "orders"}});
-      futures.push_back(wf::execute_activity("load", workflow::JsonPayloads(part), {.start_to_close_ms = 60'000}));
-    }
-    const auto outcomes = co_await wf::all_of(std::move(futures));
-    for (const auto& outcome : outcomes) {
-      if (!outcome.result) co_return wf::failed(outcome.result.error());
-      rows += workflow::ReadFirstJson(*outcome.result)->GetInt("rows", 0);
-    }
-    if (round % 5 == 4) co_await wf::sleep(1);
-  }
-  co_return wf::completed(Json(rows));
-}
-
-const workflow::WorkflowRegistry& Workflows() {
-  static const workflow::WorkflowRegistry registry = [] {
-    workflow::WorkflowRegistry made;
-    made.Register("rounds", Rounds);
-    return made;
-  }();
-  return registry;
-}
 
 [[noreturn]] void Stop(const Error& error) {
   std::fprintf(stderr, "%s\n", error.ToString().c_str());
@@ -87,7 +58,7 @@ void RecordOne(const std::string& address, int64_t rounds, const std::string& ou
   options.connection = connection;
   const std::string queue = "lockstep-bench-" + std::to_string(getpid());
   options.queues = {{.task_queue = queue}};
-  options.workflows = &Workflows();
+  options.workflows = &bench::RoundsRegistry();
   options.activities = &activities;
   options.log = [](workflow::LogLevel, std::string_view) {};
   provider::Worker worker(options);
@@ -108,7 +79,7 @@ void RecordOne(const std::string& address, int64_t rounds, const std::string& ou
 void ReplayParsed(const temporal::api::history::v1::History& history) {
   replay::EngineLog log;
   replay::SessionOptions options;
-  options.registry = &Workflows();
+  options.registry = &bench::RoundsRegistry();
   const auto result = replay::ReplayHistory(history, options, &log);
   if (!result.divergences.empty() || !result.closed_by_code) {
     Stop(Error("DIVERGED", result.divergences.empty() ? "the run is still open" : result.divergences[0].Summary()));
@@ -118,39 +89,69 @@ void ReplayParsed(const temporal::api::history::v1::History& history) {
 // What `lockstep replay FILE` does with one file: read, check, replay, compare.
 void ReplayFile(const std::string& path) {
   replay::BatchOptions options;
-  options.registry = &Workflows();
+  options.registry = &bench::RoundsRegistry();
   const auto report = replay::ReplayOne(path, options);
   if (report.verdict != replay::Verdict::kIdentical) Stop(report.error.value_or(Error("DIVERGED", path)));
 }
 
-double MedianSeconds(double seconds, const std::function<void()>& once) {
-  std::vector<double> times;
+struct Seconds {
+  double wall = 0;
+  double processor = 0;  // of this thread: what a loaded machine would need too
+};
+
+double ProcessorSeconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+double Median(std::vector<double>* values) {
+  const auto middle = values->begin() + static_cast<ptrdiff_t>(values->size() / 2);
+  std::nth_element(values->begin(), middle, values->end());
+  return *middle;
+}
+
+Seconds MedianSeconds(double seconds, const std::function<void()>& once) {
+  std::vector<double> wall, processor;
   const auto start = Clock::now();
-  while (times.size() < 3 || std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
+  while (wall.size() < 3 || std::chrono::duration<double>(Clock::now() - start).count() < seconds) {
     const auto before = Clock::now();
+    const double processor_before = ProcessorSeconds();
     once();
-    times.push_back(std::chrono::duration<double>(Clock::now() - before).count());
+    processor.push_back(ProcessorSeconds() - processor_before);
+    wall.push_back(std::chrono::duration<double>(Clock::now() - before).count());
   }
-  std::nth_element(times.begin(), times.begin() + static_cast<ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
+  return {Median(&wall), Median(&processor)};
 }
 
 void Measure(double seconds, const std::string& path) {
   const auto loaded = Need(history::ReadHistory(path));
   const double events = loaded.history->events_size();
-  const double parsed = MedianSeconds(seconds, [&] { ReplayParsed(*loaded.history); });
-  const double json = MedianSeconds(seconds, [&] { ReplayFile(path); });
+  const Seconds parsed = MedianSeconds(seconds, [&] { ReplayParsed(*loaded.history); });
+  const Seconds json = MedianSeconds(seconds, [&] { ReplayFile(path); });
+  std::printf("{\"file\":\"%s\",\"events\":%.0f,\"json\":%.0f,\"parsed\":%.0f,\"jsonProcessor\":%.0f,\"parsedProcessor\":%.0f,"
+              "\"bytes\":%llu}\n",
+              path.c_str(), events, events / json.wall, events / parsed.wall, events / json.processor, events / parsed.processor,
+              static_cast<unsigned long long>(loaded.info.bytes));
+}
+
+// In a process of its own: what was freed before would count.
+void Once(const std::vector<std::string>& paths) {
+  uint64_t bytes = 0;
+  for (const std::string& path : paths) {
+    bytes += std::filesystem::file_size(path);
+    ReplayFile(path);
+  }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("{\"file\":\"%s\",\"events\":%.0f,\"json\":%.0f,\"parsed\":%.0f,\"bytes\":%llu,\"peakBytes\":%llu}\n",
-              path.c_str(), events, events / json, events / parsed, static_cast<unsigned long long>(loaded.info.bytes),
+  std::printf("{\"bytes\":%llu,\"peakBytes\":%llu}\n", static_cast<unsigned long long>(bytes),
               static_cast<unsigned long long>(usage.ru_maxrss) * 1024);
 }
 
 void Tree(unsigned jobs, const std::string& folder) {
   const auto start = Clock::now();
   replay::BatchOptions options;
-  options.registry = &Workflows();
+  options.registry = &bench::RoundsRegistry();
   options.jobs = jobs;
   const auto inputs = Need(replay::FindHistories({folder}));
   const auto result = replay::RunBatch(inputs, options);
@@ -160,15 +161,18 @@ void Tree(unsigned jobs, const std::string& folder) {
 }
 
 int Main(const std::vector<std::string>& words) {
+  history::KeepFreedMemory();  // as `lockstep replay` does
   if (words.size() == 4 && words[0] == "record") {
     RecordOne(words[1], std::atoll(words[2].c_str()), words[3]);
   } else if (words.size() >= 3 && words[0] == "replay") {
     for (size_t i = 2; i < words.size(); ++i) Measure(std::atof(words[1].c_str()), words[i]);
+  } else if (words.size() >= 2 && words[0] == "once") {
+    Once({words.begin() + 1, words.end()});
   } else if (words.size() == 3 && words[0] == "tree") {
     Tree(static_cast<unsigned>(std::atoi(words[1].c_str())), words[2]);
   } else {
     std::fprintf(stderr,
-                 "usage: replay_peer record ADDRESS ROUNDS FILE | replay SECONDS FILE... | tree JOBS FOLDER\n");
+                 "usage: replay_peer record ADDRESS ROUNDS FILE | replay SECONDS FILE... | once FILE... | tree JOBS FOLDER\n");
     return 2;
   }
   return 0;

@@ -48,21 +48,35 @@ bool Base64DecodeTo(std::string_view text, std::string* out) {
   }
   if (text.size() % 4 == 1) return false;
   if (padding != 0 && (text.size() + padding) % 4 != 0) return false;
-  out->reserve(out->size() + text.size() / 4 * 3 + 2);
-  uint32_t word = 0;
-  int bits = 0;
-  for (const char c : text) {
-    const int value = kValues[static_cast<unsigned char>(c)];
-    if (value < 0) return false;
-    word = word << 6 | static_cast<uint32_t>(value);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      out->push_back(static_cast<char>(word >> bits & 0xFF));
+  const size_t before = out->size();
+  const size_t whole = text.size() / 4, rest = text.size() % 4;
+  const auto at = [&](size_t i) { return static_cast<int32_t>(kValues[static_cast<unsigned char>(text[i])]); };
+  int32_t bad = 0;  // negative once any character was
+  int32_t last = 0;
+  // Room for a whole group more than there may be, so that each is written at once.
+  out->resize_and_overwrite(before + whole * 3 + 3, [&](char* data, size_t) {
+    char* to = data + before;
+    for (size_t i = 0; i < whole * 4; i += 4, to += 3) {
+      const int32_t word = at(i) << 18 | at(i + 1) << 12 | at(i + 2) << 6 | at(i + 3);
+      bad |= at(i) | at(i + 1) | at(i + 2) | at(i + 3);
+      to[0] = static_cast<char>(word >> 16);
+      to[1] = static_cast<char>(word >> 8);
+      to[2] = static_cast<char>(word);
     }
+    if (rest >= 2) {
+      last = at(whole * 4) << 12 | at(whole * 4 + 1) << 6 | (rest == 3 ? at(whole * 4 + 2) : 0);
+      bad |= last;
+      *to++ = static_cast<char>(last >> 10);
+      if (rest == 3) *to++ = static_cast<char>(last >> 2);
+    }
+    return static_cast<size_t>(to - data);
+  });
+  if (bad < 0) {
+    out->resize(before);
+    return false;
   }
   // Bits beyond the last byte must be zero, else two texts would decode to the same bytes.
-  return (word & ((1U << bits) - 1)) == 0;
+  return (last & (rest == 2 ? 0x3FF : 0x3)) == 0;
 }
 
 std::optional<std::string> Base64Decode(std::string_view text) {

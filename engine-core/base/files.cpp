@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -42,9 +43,24 @@ Status WriteAll(int fd, const std::filesystem::path& path, std::string_view byte
   return {};
 }
 
+// Up to `count` bytes behind what `out` holds; 0 at the end.
+ssize_t ReadMore(int fd, size_t count, std::string* out) {
+  const size_t before = out->size();
+  ssize_t got = 0;
+  out->resize_and_overwrite(before + count, [&](char* data, size_t) {
+    do {
+      got = ::read(fd, data + before, count);
+    } while (got < 0 && errno == EINTR);
+    return before + static_cast<size_t>(std::max<ssize_t>(got, 0));
+  });
+  return got;
+}
+
 }  // namespace
 
 Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes) {
+  constexpr size_t kBlock = 64 * 1024;
+  constexpr size_t kSlack = 256;  // for the end of the file to be found, and for readers that pad what they parse
   const bool standard_input = path == "-";
   const Descriptor file(standard_input ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return IoFailure(path, "cannot open", errno);
@@ -52,20 +68,21 @@ Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_byt
   struct stat info {};
   if (::fstat(file.get(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) return IoFailure(path, "cannot read", EISDIR);
-    if (S_ISREG(info.st_mode) && info.st_size > 0) out.reserve(static_cast<size_t>(info.st_size));
-  }
-  char buffer[64 * 1024];
-  while (true) {
-    const ssize_t count = ::read(file.get(), buffer, sizeof buffer);
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return IoFailure(path, "cannot read", errno);
+    if (S_ISREG(info.st_mode) && info.st_size > 0) {
+      out.reserve(std::min(static_cast<uint64_t>(info.st_size), max_bytes) + kSlack);
     }
+  }
+  while (true) {
+    // One byte more than is allowed shows that there is more.
+    const uint64_t allowed = max_bytes - out.size() + (max_bytes < UINT64_MAX ? 1 : 0);
+    const size_t left = out.capacity() - out.size();
+    const size_t room = left >= kSlack ? left : std::max(kBlock, out.size());
+    const ssize_t count = ReadMore(file.get(), static_cast<size_t>(std::min<uint64_t>(room, allowed)), &out);
+    if (count < 0) return IoFailure(path, "cannot read", errno);
     if (count == 0) return out;
-    if (out.size() + static_cast<size_t>(count) > max_bytes) {
+    if (out.size() > max_bytes) {
       return Fail("FILE_TOO_LARGE", path.string() + ": expected at most " + std::to_string(max_bytes) + " bytes, found more");
     }
-    out.append(buffer, static_cast<size_t>(count));
   }
 }
 

@@ -20,14 +20,15 @@ void AppendDigits(std::string* out, int64_t value, int width) {
 }
 
 // Reads exactly `width` digits at `at`; -1 when there are not.
-int64_t Digits(std::string_view text, size_t at, size_t width) {
+inline int64_t Digits(std::string_view text, size_t at, size_t width) {
   if (at + width > text.size()) return -1;
-  int64_t value = 0;
+  int32_t value = 0;
+  bool digits = true;
   for (size_t i = at; i < at + width; ++i) {
-    if (!IsAsciiDigit(text[i])) return -1;
+    digits &= IsAsciiDigit(text[i]);
     value = value * 10 + (text[i] - '0');
   }
-  return value;
+  return digits ? value : -1;
 }
 
 void AppendDate(std::string* out, int64_t days) {

@@ -626,14 +626,32 @@ ActivityTimeouts Filled(ActivityTimeouts given, const FieldContext& context) {
   return given;
 }
 
+// The numbers of a retry policy.
+struct RetryNumbers {
+  int64_t initial = 0;
+  int64_t maximum = 0;
+  double coefficient = 0;
+  int32_t attempts = 0;
+  friend bool operator==(const RetryNumbers&, const RetryNumbers&) = default;
+};
+
+RetryNumbers NumbersOf(const RetryPolicy& policy) {
+  return {Micros(policy.initial_interval()), Micros(policy.maximum_interval()), policy.backoff_coefficient(), policy.maximum_attempts()};
+}
+
+RetryNumbers Filled(RetryNumbers given) {
+  constexpr int64_t kInitial = 1'000'000, kMaximumFactor = 100, kMost = INT64_MAX / kMaximumFactor;
+  if (given.initial <= 0) given.initial = kInitial;
+  if (given.coefficient == 0) given.coefficient = 2;
+  if (given.maximum <= 0) given.maximum = std::min(given.initial, kMost) * kMaximumFactor;
+  return given;
+}
+
 void FillRetryDefaults(RetryPolicy* policy) {
-  constexpr int64_t kInitial = 1'000'000, kMaximumFactor = 100;
-  if (Micros(policy->initial_interval()) <= 0) SetMicros(kInitial, policy->mutable_initial_interval());
-  if (policy->backoff_coefficient() == 0) policy->set_backoff_coefficient(2);
-  if (Micros(policy->maximum_interval()) <= 0) {
-    constexpr int64_t kMost = INT64_MAX / kMaximumFactor;
-    SetMicros(std::min(Micros(policy->initial_interval()), kMost) * kMaximumFactor, policy->mutable_maximum_interval());
-  }
+  const RetryNumbers given = NumbersOf(*policy), filled = Filled(given);
+  if (filled.initial != given.initial) SetMicros(filled.initial, policy->mutable_initial_interval());
+  if (filled.maximum != given.maximum) SetMicros(filled.maximum, policy->mutable_maximum_interval());
+  policy->set_backoff_coefficient(filled.coefficient);
 }
 
 ActivityCommand Filled(const ActivityCommand& command, const FieldContext& context) {
@@ -652,10 +670,10 @@ bool SameTimeouts(const ActivityCommand& command, const ActivityEvent& event, co
   return recorded == given || recorded == Filled(given, context);
 }
 
+// A policy that was left out is the server's to fill in, like its numbers.
 bool SameRetry(const RetryPolicy& command, const RetryPolicy& event) {
-  return Micros(command.initial_interval()) == Micros(event.initial_interval()) &&
-         Micros(command.maximum_interval()) == Micros(event.maximum_interval()) &&
-         command.backoff_coefficient() == event.backoff_coefficient() && command.maximum_attempts() == event.maximum_attempts() &&
+  const RetryNumbers given = NumbersOf(command), recorded = NumbersOf(event);
+  return (recorded == given || recorded == Filled(given)) &&
          std::ranges::equal(command.non_retryable_error_types(), event.non_retryable_error_types());
 }
 
@@ -664,7 +682,7 @@ bool PlainlyEqual(const ActivityCommand& command, const ActivityEvent& event, co
   return command.activity_type().name() == event.activity_type().name() && SamePayloads(command.input(), event.input()) &&
          command.task_queue().name() == event.task_queue().name() && !command.has_header() && event.header().fields().empty() &&
          !command.has_priority() && !event.has_priority() &&
-         command.use_workflow_build_id() == event.use_workflow_build_id() && SameTimeouts(command, event, context) && command.has_retry_policy() &&
+         command.use_workflow_build_id() == event.use_workflow_build_id() && SameTimeouts(command, event, context) &&
          SameRetry(command.retry_policy(), event.retry_policy());
 }
 

@@ -11,8 +11,8 @@
 
 namespace lockstep::history {
 
-// The vector instructions of RapidJSON read up to 16 bytes beyond the end of a text.
-inline constexpr size_t kParsePadding = 32;
+// Both JSON readers look at up to so many bytes beyond the end of a text.
+inline constexpr size_t kParsePadding = 64;
 
 struct DecodeTarget {
   google::protobuf::Arena* arena = nullptr;
@@ -20,6 +20,7 @@ struct DecodeTarget {
   HistoryInfo* info = nullptr;
   uint32_t max_depth = 64;
   uint64_t messages_left = 0;
+  bool plain_json = false;  // ReadOptions::plain_json
 
   // One message per eight bytes is several times what the densest real history has.
   static uint64_t MessageBudget(uint64_t bytes) { return 1024 + bytes / 8; }
@@ -28,7 +29,7 @@ struct DecodeTarget {
 // `found` cut to a length that fits in a line, without control characters.
 std::string Excerpt(std::string_view found);
 
-// Parses JSON in place: `buffer` is unescaped as it is read and is garbage afterwards.
+// `buffer` may be garbage afterwards.
 Status DecodeJson(std::string* buffer, std::string_view name, DecodeTarget* target);
 // A serialized History, or a GetWorkflowExecutionHistoryResponse around one.
 Status DecodeWire(std::string_view bytes, std::string_view name, DecodeTarget* target);

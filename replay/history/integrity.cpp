@@ -240,6 +240,7 @@ struct Rule {
   };
   const Row* row = nullptr;
   const pb::FieldDescriptor* attributes = nullptr;
+  const pb::Reflection* reflection = nullptr;  // of the attributes
   std::vector<Link> links;
 };
 
@@ -264,6 +265,10 @@ class Rules {
       rule.row = &row;
       rule.attributes = event->FindFieldByName(std::string(row.attributes));
       LOCKSTEP_CHECK(rule.attributes != nullptr, "no field " + std::string(row.attributes));
+      rule.reflection = HistoryEvent::default_instance()
+                            .GetReflection()
+                            ->GetMessage(HistoryEvent::default_instance(), rule.attributes)
+                            .GetReflection();
       for (const Reference& reference : row.references) {
         const auto* field = rule.attributes->message_type()->FindFieldByName(std::string(reference.field));
         LOCKSTEP_CHECK(field != nullptr,
@@ -300,7 +305,7 @@ constexpr TaskTurn kTaskTurns[] = {
 class Checker {
  public:
   Checker(const History& history, const HistoryInfo& info) : history_(history), info_(info) {
-    places_.reserve(static_cast<size_t>(history.events_size()));
+    fates_.reserve(static_cast<size_t>(history.events_size()));
   }
 
   std::vector<Problem> Run() {
@@ -335,8 +340,23 @@ class Checker {
       Report(event.event_id(), "EVENT_TIME_INVALID", "expected a time in the years 1 to 9999, found another");
     }
     Type(event);
-    places_[event.event_id()] = index;
+    Place(event.event_id(), index);
     fates_.emplace_back();
+  }
+
+  // Ids that count up from 1, as they do in every sound history, are their places.
+  void Place(int64_t id, int index) {
+    if (places_.empty() && id == index + 1) return;
+    if (places_.empty()) {
+      for (int i = 0; i < index; ++i) places_[i + 1] = i;
+    }
+    places_[id] = index;
+  }
+  // Of the events before the one being looked at; -1: there is none.
+  int PlaceOf(int64_t id) const {
+    if (places_.empty()) return id >= 1 && static_cast<uint64_t>(id) <= fates_.size() ? static_cast<int>(id - 1) : -1;
+    const auto it = places_.find(id);
+    return it == places_.end() ? -1 : it->second;
   }
 
   void Position(const HistoryEvent& event, int index) {
@@ -372,9 +392,9 @@ class Checker {
   }
 
   bool Attributes(const HistoryEvent& event, const Rule& rule) {
-    if (event.GetReflection()->HasField(event, rule.attributes)) return true;
+    if (reflection_->HasField(event, rule.attributes)) return true;
     const auto* oneof = rule.attributes->containing_oneof();
-    const auto* found = event.GetReflection()->GetOneofFieldDescriptor(event, oneof);
+    const auto* found = reflection_->GetOneofFieldDescriptor(event, oneof);
     if (found == nullptr && rule.row->bare) return true;
     Report(event.event_id(), "EVENT_ATTRIBUTES_MISMATCH",
            "expected " + rule.attributes->json_name() + " in " + Name(event) + ", found " +
@@ -411,10 +431,11 @@ class Checker {
   }
 
   void References(const HistoryEvent& event, const Rule& rule) {
-    const pb::Message& attributes = event.GetReflection()->GetMessage(event, rule.attributes);
+    if (rule.links.empty()) return;
+    const pb::Message& attributes = reflection_->GetMessage(event, rule.attributes);
     int target_index = -1;  // of the reference that starts or closes
     for (const Rule::Link& link : rule.links) {
-      const int64_t id = attributes.GetReflection()->GetInt64(attributes, link.field);
+      const int64_t id = rule.reflection->GetInt64(attributes, link.field);
       const int index = Resolve(event, link, id);
       if (index < 0) continue;
       if (link.reference.role == Role::kStarts || link.reference.role == Role::kCloses) {
@@ -428,27 +449,28 @@ class Checker {
 
   // Index of the event that `id` names, or -1 after a report (or for an optional reference that is not there).
   int Resolve(const HistoryEvent& event, const Rule::Link& link, int64_t id) {
-    const std::string& field = link.field->json_name();
-    const std::string wanted =
-        "expected " + field + " of " + Name(event) + " to name an earlier " + Targets(link.reference);
+    const auto wanted = [&] {
+      return "expected " + link.field->json_name() + " of " + Name(event) + " to name an earlier " +
+             Targets(link.reference);
+    };
     if (id == 0) {
       if (link.reference.need == Need::kRequired)
-        Report(event.event_id(), "EVENT_REFERENCE_MISSING", wanted + ", found none");
+        Report(event.event_id(), "EVENT_REFERENCE_MISSING", wanted() + ", found none");
       return -1;
     }
-    const auto it = places_.find(id);
-    if (it == places_.end() || id == event.event_id()) {
-      Report(event.event_id(), "EVENT_REFERENCE_NOT_EARLIER", wanted + ", found " + std::to_string(id));
+    const int place = PlaceOf(id);
+    if (place < 0 || id == event.event_id()) {
+      Report(event.event_id(), "EVENT_REFERENCE_NOT_EARLIER", wanted() + ", found " + std::to_string(id));
       return -1;
     }
-    const HistoryEvent& target = history_.events(it->second);
+    const HistoryEvent& target = history_.events(place);
     const auto& types = link.reference.targets;
     if (std::find(types.begin(), types.end(), target.event_type()) == types.end() || target.event_type() == 0) {
       Report(event.event_id(), "EVENT_REFERENCE_WRONG_TYPE",
-             wanted + ", found " + std::to_string(id) + " (" + Name(target) + ")");
+             wanted() + ", found " + std::to_string(id) + " (" + Name(target) + ")");
       return -1;
     }
-    return it->second;
+    return place;
   }
 
   void Claim(const HistoryEvent& event, Role role, int64_t id, Fate* fate) {
@@ -490,7 +512,8 @@ class Checker {
   int64_t expected_id_ = 1;
   int64_t closed_by_ = 0;
   TaskState task_ = TaskState::kNone;
-  std::unordered_map<int64_t, int> places_;  // looked up, never walked
+  const pb::Reflection* const reflection_ = HistoryEvent::default_instance().GetReflection();
+  std::unordered_map<int64_t, int> places_;  // only when ids do not count up; looked up, never walked
   std::vector<Fate> fates_;                  // by index
 };
 

@@ -1,6 +1,7 @@
 #include "replay/history/reader.h"
 
 #include <google/protobuf/arena.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <temporal/api/history/v1/message.pb.h>
 
@@ -122,6 +123,7 @@ Result<LoadedHistory> Decode(std::string bytes, std::string_view name, const Rea
   target.history = loaded.history;
   target.info = &loaded.info;
   target.max_depth = std::min(options.max_depth, kMaxDepth);
+  target.plain_json = options.plain_json;
   target.messages_left = DecodeTarget::MessageBudget(bytes.size());
   loaded.info.format = LooksLikeJson(bytes) ? Format::kJson : Format::kProtobuf;
   LOCKSTEP_TRY(loaded.info.format == Format::kJson ? DecodeJson(&bytes, name, &target)
@@ -137,6 +139,14 @@ std::string_view FormatName(Format format) { return format == Format::kJson ? "j
 std::string_view CompressionName(Compression compression) {
   constexpr std::string_view kNames[] = {"none", "gzip", "zstd"};
   return kNames[static_cast<size_t>(compression)];
+}
+
+void KeepFreedMemory() {
+#ifdef __GLIBC__
+  constexpr int kMost = 1 << 30;
+  ::mallopt(M_MMAP_THRESHOLD, kMost);
+  ::mallopt(M_TRIM_THRESHOLD, kMost);
+#endif
 }
 
 Result<LoadedHistory> ReadHistory(const std::string& path, const ReadOptions& options) {
