@@ -120,10 +120,10 @@ void Program::BuildFlow() {
         case Port::kGlobal: {
           const uint32_t place = GlobalPlace(Key(n, flow.index));
           // A member of a value travels with its object; merging it over all objects would connect everything with everything.
-          // Only callables take that way: a table of functions is often such a value.
+          // Only text takes that way.
           const auto owner = field_owner_.find(Key(n, flow.index));
           if (flow.port == Port::kField && owner != field_owner_.end() && IsValueClass(owner->second)) {
-            Feed(n, flow.labels, place, EdgeKind::kCallable);
+            Feed(n, flow.labels, place, EdgeKind::kMember);
             break;
           }
           Feed(n, flow.labels, place, EdgeKind::kHeap);
@@ -134,7 +134,8 @@ void Program::BuildFlow() {
     }
     for (uint32_t i = 0; i < f.branches.size(); ++i) {
       Feed(n, f.branches[i].labels, b.branches + i);
-      sink_bits_[b.branches + i] = kSinkBranch;
+      if (f.branches[i].inert) place_flags_[b.branches + i] |= 1;
+      else sink_bits_[b.branches + i] = kSinkBranch;
     }
     for (uint32_t c = 0; c < f.calls.size(); ++c) {
       const Call& call = f.calls[c];
@@ -198,21 +199,36 @@ void Program::ConnectCalls() {
   }
 }
 
+// Where the address of a function may arrive, along realisable paths over the calls that are resolved so far.
 std::vector<uint32_t> Program::ReachFromFunction(uint32_t key) {
   const uint32_t start = GlobalPlace(Intern("&" + Text(key)));
+  struct State {
+    uint32_t place;
+    bool down;
+  };
   std::vector<uint32_t> order{start};
-  std::unordered_map<uint32_t, bool> seen{{start, true}};
-  constexpr size_t kLimit = 20000;  // A function that is stored everywhere is resolved by signature.
-  for (size_t next = 0; next < order.size() && order.size() < kLimit; ++next) {
-    for (const Edge& edge : edges_[order[next]]) {
-      if (holds_[edge.to] && seen.emplace(edge.to, true).second) order.push_back(edge.to);
+  std::vector<State> work{{start, false}};
+  std::unordered_map<uint32_t, uint8_t> seen{{start, 1}};  // bit 0: may still go up, bit 1: entered a call
+  constexpr size_t kLimit = 40000;  // A function that is stored everywhere is resolved by signature.
+  while (!work.empty() && order.size() < kLimit) {
+    const State state = work.back();
+    work.pop_back();
+    for (const Edge& edge : edges_[state.place]) {
+      if (!holds_[edge.to] || edge.kind == EdgeKind::kMember || (edge.kind == EdgeKind::kReturn && state.down)) continue;
+      const bool down = edge.kind == EdgeKind::kCall || (edge.kind != EdgeKind::kHeap && state.down);
+      uint8_t& mask = seen[edge.to];
+      if (mask == 0) order.push_back(edge.to);
+      if ((mask & (down ? 3 : 1)) != 0) continue;  // What may still go up covers what may only go down.
+      mask |= down ? 2 : 1;
+      work.push_back({edge.to, down});
     }
   }
   return order;
 }
 
-// Argument-to-result edges at every call, computed to a fixed point over all functions.
-void Program::Summaries() {
+// Argument-to-result edges at every call, computed to a fixed point over all functions; `callables` looks at the places alone that
+// can hold a function.
+void Program::Summaries(bool callables) {
   callers_.assign(nodes_.size(), {});
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     for (uint32_t c = 0; c < targets_[n].size(); ++c) {
@@ -226,16 +242,15 @@ void Program::Summaries() {
   std::deque<std::pair<uint32_t, uint32_t>> work;
   std::vector<std::vector<uint32_t>> sources(edges_.size());
   const auto push = [&](uint32_t from, uint32_t to) {
-    if (!paths.insert(pair(from, to)).second) return;
+    if ((callables && !holds_[to]) || !paths.insert(pair(from, to)).second) return;
     sources[to].push_back(from);
     work.emplace_back(from, to);
   };
   for (uint32_t n = 0; n < nodes_.size(); ++n) {
     for (uint32_t p = 0; p <= nodes_[n].function->params; ++p) push(blocks_[n].params + p, blocks_[n].params + p);
   }
-  std::unordered_set<uint64_t> summary_edges;
   const auto summary = [&](uint32_t from, uint32_t to) {
-    if (!summary_edges.insert(pair(from, to)).second) return;
+    if (!summary_edges_.insert(pair(from, to)).second) return;
     AddEdge(from, to, EdgeKind::kInside);
     const std::vector<uint32_t> reaching = sources[from];
     for (uint32_t source : reaching) push(source, to);
@@ -267,13 +282,13 @@ void Program::Summaries() {
       if ((edge.kind == EdgeKind::kInside || edge.kind == EdgeKind::kUnordered) && owner_of_place_[edge.to] == node) push(from, edge.to);
     }
   }
-  summarised_ = true;
+  summarised_ = !callables;
 }
 
 // What a value at a place can reach, for all places at once: the masks of the successors, joined until nothing changes. `up` may
 // still leave the function it is in through its result, `down` has entered a call and may not.
 void Program::Reachable() {
-  if (!summarised_) Summaries();
+  if (!summarised_) Summaries(false);
   const size_t count = edges_.size();
   std::vector<uint32_t> begin(count + 1, 0);
   for (const auto& list : edges_) {
@@ -335,7 +350,7 @@ void Program::Reachable() {
             join(edge.from, false, up);
             join(edge.from, true, up);
             break;
-          case EdgeKind::kCallable:
+          case EdgeKind::kMember:
             // Text in members of values: by member, merged over the objects.
             if (!text) break;
             join(edge.from, false, up);
@@ -375,7 +390,7 @@ std::vector<uint32_t> Program::PathToSink(uint32_t start, bool order, uint32_t s
     }
     for (const Edge& edge : edges_[step.place]) {
       bool down = step.down;
-      if (edge.kind == EdgeKind::kCallable || (edge.kind == EdgeKind::kUnordered && order) || (edge.kind == EdgeKind::kReturn && down)) continue;
+      if (edge.kind == EdgeKind::kMember || (edge.kind == EdgeKind::kUnordered && order) || (edge.kind == EdgeKind::kReturn && down)) continue;
       if (edge.kind == EdgeKind::kCall) down = true;
       if (edge.kind == EdgeKind::kHeap) down = false;
       if ((masks[edge.to][down ? 1 : 0] & sinks) == 0) continue;
@@ -427,7 +442,7 @@ const Program::FlowResult& Program::FlowOf(uint32_t node, uint32_t hazard) {
 
 // Places that data reaches which is neither workflow input nor constant: hazards, counters, mutable globals.
 void Program::Taint() {
-  if (!summarised_) Summaries();
+  if (!summarised_) Summaries(false);
   tainted_.assign(edges_.size(), false);
   // Bit 0: may still go up; bit 1: entered a call; the same again for values whose order alone is in doubt.
   std::vector<uint8_t> seen(edges_.size(), 0);
@@ -470,7 +485,7 @@ void Program::Taint() {
           if (!state.down) push(edge.to, false, state.order);
           break;
         case EdgeKind::kHeap: push(edge.to, false, state.order); break;
-        case EdgeKind::kCallable: break;
+        case EdgeKind::kMember: break;
       }
     }
   }

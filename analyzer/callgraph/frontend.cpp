@@ -31,6 +31,7 @@ using namespace clang;
 constexpr std::pair<std::string_view, std::string_view> kWarningRules[] = {
     {"uninitialized", "determinism-uninitialized-read"},
     {"sometimes-uninitialized", "determinism-uninitialized-read"},
+    {"conditional-uninitialized", "determinism-uninitialized-read"},
     {"array-bounds", "determinism-undefined-behavior"},
     {"array-bounds-pointer-arithmetic", "determinism-undefined-behavior"},
     {"shift-count-overflow", "determinism-undefined-behavior"},
@@ -76,7 +77,7 @@ class Diagnostics : public DiagnosticConsumer {
     const llvm::StringRef group = diagnostic.getDiags()->getDiagnosticIDs()->getWarningOptionForDiag(diagnostic.getID());
     for (const auto& [name, rule] : kWarningRules) {
       if (group != llvm::StringRef(name.data(), name.size())) continue;
-      CompilerWarning warning{diagnostic.getLocation(), std::string(rule), text.str().str(), {}};
+      CompilerWarning warning{diagnostic.getLocation(), std::string(rule), text.str().str(), {}, group.starts_with("conditional-")};
       for (const auto& fix : diagnostic.getFixItHints()) warning.fixes.push_back(fix);
       warnings_.push_back(std::move(warning));
       last_was_rule_ = true;

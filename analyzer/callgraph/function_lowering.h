@@ -82,10 +82,11 @@ class FunctionLowering {
                 bool unbounded);
   void For(const clang::ForStmt* stmt);
   void RangeFor(const clang::CXXForRangeStmt* stmt);
+  LabelSet Iterate(const clang::CXXForRangeStmt* stmt, const LabelSet& range);
   void Try(const clang::CXXTryStmt* stmt);
   void Return(const clang::Expr* value, clang::SourceLocation at);
   void Discarded(const clang::Expr* expr);
-  void Condition(const clang::Expr* condition, const LabelSet& labels, const clang::Stmt* then, const clang::Stmt* otherwise);
+  void Condition(const clang::Expr* condition, const LabelSet& labels, bool significant);
   void DestroyLocals(const clang::VarDecl* variable);
   // Whether a loop works something off: a container that it empties, a counter that it moves.
   bool Progresses(const clang::Expr* condition, const clang::Stmt* body, const clang::Expr* increment = nullptr) const;
@@ -98,6 +99,7 @@ class FunctionLowering {
   bool IsDefinite(const clang::Expr* expr, Definite what) const;
   bool OnlyReads(const clang::VarDecl* variable) const;
   void OnDefiniteCall(const CallSite& site);
+  bool SetTogether(clang::SourceLocation use) const;
   void Significant(const clang::VarDecl* local = nullptr);
 
   // Expressions (lower_expr.cpp).
@@ -130,6 +132,7 @@ class FunctionLowering {
   void CallDestructor(clang::QualType type, clang::SourceLocation at, const clang::Stmt* memo);
   const Model* Choose(const std::vector<Model>& models, const CallSite& site) const;
   LabelSet Library(CallSite& site, Call& call);
+  void RunsOf(const CallSite& site, const UnitBuilder::LibraryCalls& library);
   LabelSet Plain(CallSite& site, Call& call);
   LabelSet HazardCall(CallSite& site, Call& call, const Model& model);
   void CommandCall(CallSite& site, Call& call, const Model* model);
@@ -187,7 +190,9 @@ class FunctionLowering {
   // Fixes of whole calls, where the replacement means the same to everyone around it.
   void FixCall(uint32_t hazard, const CallSite& site);
   bool SeesWorkflowApi() const;
+  const clang::DeclContext* ApiNamespace() const;
   const clang::FunctionDecl* ApiFunction(llvm::StringRef name) const;
+  const clang::CXXRecordDecl* ApiClass(llvm::StringRef name) const;
   void FixStatement(uint32_t hazard, const CallSite& site);
   void FixLibraryCall(uint32_t hazard, const CallSite& site, const clang::CallExpr* call);
   // The full name of an API function.
@@ -223,6 +228,7 @@ class FunctionLowering {
   int depth_ = 0;
   const clang::Expr* statement_ = nullptr;  // the expression statement that is being walked
   std::vector<std::pair<const clang::VarDecl*, uint32_t>> locks_;  // guards, with their hazard
+  bool member_init_ = false;                  // the expression below initialises a member
   bool loading_ = false;                  // the expression below is only read
   std::vector<const clang::Expr*> scans_;  // conditions of the loops around us
   clang::SourceLocation implicit_at_;      // the member that a constructor initialises without saying so
@@ -236,6 +242,8 @@ bool IsOrderedContainer(const UnitBuilder& unit, clang::QualType type);
 const clang::FunctionDecl* CallableBehind(const clang::Expr* expr);
 const clang::LambdaExpr* LambdaBehind(const clang::Expr* expr);
 bool IsString(clang::QualType type);
+// Members of library classes that only hand out a part of the object, const or not.
+bool IsAccessor(const clang::FunctionDecl* callee);
 // The text of a literal, or of a constant that holds one.
 std::optional<std::string> ConstantText(const clang::Expr* expr);
 

@@ -5,17 +5,6 @@ namespace lockstep::analyzer {
 
 using namespace clang;
 
-namespace {
-
-// Type-erased holders of something callable.
-bool IsCallableWrapper(QualType type) {
-  static const std::set<std::string> kNames = {"std::function", "std::move_only_function", "std::reference_wrapper", "absl::AnyInvocable",
-                                               "absl::FunctionRef", "boost::function", "llvm::function_ref", "folly::Function", "fu2::function"};
-  return kNames.count(UnitBuilder::RecordName(type)) != 0;
-}
-
-}  // namespace
-
 Call& FunctionLowering::Record(const Expr* expr, bool* fresh) {
   const auto [it, added] = call_memo_.emplace(std::make_pair(static_cast<const void*>(expr), 0U),
                                               static_cast<uint32_t>(out_.calls.size()));
@@ -62,7 +51,7 @@ void FunctionLowering::CallDestructor(QualType type, SourceLocation at, const St
   std::string callee;
   if (unit_.IsSystem(destructor)) {
     if (!destructor->hasBody() && !destructor->isDefaulted()) return;
-    for (const auto& end : unit_.Tunnel(destructor)) {
+    for (const auto& end : unit_.Tunnel(destructor).ends) {
       if (unit_.IsSystem(end.function)) continue;
       unit_.Enqueue(end.function);
       through.push_back(unit_.Key(end.function));
@@ -165,6 +154,10 @@ const Model* FunctionLowering::Choose(const std::vector<Model>& models, const Ca
   const Model* fallback = nullptr;
   for (const Model& model : models) {
     if (!IsGiven(site.args, model.needs_argument)) continue;
+    if (!model.derives.empty()) {
+      const auto* method = dyn_cast<CXXMethodDecl>(site.callee);
+      if (method == nullptr || !unit_.DerivesFrom(method->getParent(), model.derives)) continue;
+    }
     if (model.literal_argument >= 0) {
       const auto position = static_cast<size_t>(model.literal_argument);
       if (position >= site.args.size()) continue;
@@ -233,7 +226,7 @@ LabelSet FunctionLowering::ValueOfCall(const CallExpr* expr) {
   }
   // A call through std::function and its like goes where the stored callable goes.
   if (const auto* op = dyn_cast<CXXOperatorCallExpr>(expr); op != nullptr && op->getOperator() == OO_Call && site.object != nullptr) {
-    if (IsCallableWrapper(site.object->getType())) {
+    if (UnitBuilder::IsCallableWrapper(site.object->getType())) {
       LabelSet target = Value(site.object);
       const auto* special = dyn_cast_or_null<ClassTemplateSpecializationDecl>(
           site.object->getType().getNonReferenceType()->getAsCXXRecordDecl());
@@ -302,7 +295,7 @@ LabelSet FunctionLowering::ValueOfConstruct(const CXXConstructExpr* expr) {
     LabelSet labels = Value(expr->getArg(0));
     if (unit_.IsStandardLibrary(constructor) || constructor->isTrivial()) return labels;
   }
-  if (IsCallableWrapper(expr->getType())) {
+  if (UnitBuilder::IsCallableWrapper(expr->getType())) {
     // Wrapping a callable does not call it.
     LabelSet labels;
     for (const Expr* arg : expr->arguments()) labels.Join(Value(arg));
@@ -365,6 +358,15 @@ void FunctionLowering::WriteOut(const Expr* arg, const LabelSet& labels, const E
   Write(place, labels, WriteKind::kCallee, at);
 }
 
+bool IsAccessor(const FunctionDecl* callee) {
+  const std::string name = callee->getNameAsString();
+  return llvm::StringSwitch<bool>(name)
+      .Cases("begin", "end", "rbegin", "rend", "at", "find", "front", "back", "data", "lower_bound", true)
+      .Cases("upper_bound", "equal_range", "get", "value", "operator*", "operator->", "c_str", "top", "native", "str", true)
+      .Cases("rdbuf", "flush", "size", "empty", "before_begin", "emplace_hint_none", true)
+      .Default(false);
+}
+
 namespace {
 
 // A parameter through which the callee can hand something back.
@@ -375,17 +377,8 @@ bool IsOutParameter(QualType type) {
   return !pointee.isConstQualified() && !pointee->isFunctionType();
 }
 
-bool IsNonMutating(const FunctionDecl* callee) {
-  const std::string name = callee->getNameAsString();
-  return llvm::StringSwitch<bool>(name)
-      .Cases("begin", "end", "rbegin", "rend", "at", "find", "front", "back", "data", "lower_bound", true)
-      .Cases("upper_bound", "equal_range", "get", "value", "operator*", "operator->", "c_str", "top", "native", "str", true)
-      .Cases("rdbuf", "flush", "size", "empty", "before_begin", "emplace_hint_none", true)
-      .Default(false);
-}
-
 bool IsReadable(const FunctionDecl* callee, const UnitBuilder& unit, QualType object) {
-  if (IsNonMutating(callee)) return true;
+  if (IsAccessor(callee)) return true;
   // Subscripts of maps insert; those of sequences only name an element.
   return callee->getOverloadedOperator() == OO_Subscript && !IsOrderedContainer(unit, object) && !IsUnorderedContainer(unit, object);
 }
@@ -402,6 +395,7 @@ LabelSet FunctionLowering::Finish(CallSite& site) {
     Call& call = out_.calls[site.index];
     call.awaited = call.awaited || false;
     call.name = unit_.Str(site.names.back());
+    call.asserted = !unit_.facts().asserts.empty() && site.expr->getExprLoc().isMacroID() && InAssert(site.expr->getExprLoc());
     call.args.resize(site.args.size() + 1);
     call.args[0].Join(site.object_labels);
     call.holds_result = unit_.MayHoldCallable(site.expr->getType());
@@ -433,7 +427,14 @@ LabelSet FunctionLowering::Finish(CallSite& site) {
       AddHazard(site.expr, site.expr->getExprLoc(), "determinism-uninitialized-read", place.variable->getNameAsString(), HazardMode::kEffect);
     }
   }
-  const std::vector<Model>* models = unit_.models().Find(site.names);
+  const bool own = unit_.IsOwn(site.callee);
+  const std::vector<Model>* models = unit_.models().Find(site.names, own);
+  // Declared only: a library that this file spells out by hand, or a function that another file of the program defines.
+  bool assumed = false;
+  if (models == nullptr && own && !site.callee->isDefined() && site.callee->isExternallyVisible()) {
+    models = unit_.models().Find(site.names);
+    assumed = models != nullptr;
+  }
   const uint32_t marks = unit_.MarksOf(site.callee);
   const bool system = unit_.IsSystem(site.callee);
   // The runtime is trusted from outside; its own code is analysed like any other.
@@ -471,7 +472,16 @@ LabelSet FunctionLowering::Finish(CallSite& site) {
     out_.calls[site.index].role = CallRole::kInert;
     return {};
   }
-  if (model != nullptr && model->kind == ModelKind::kHazard) return HazardCall(site, out_.calls[site.index], *model);
+  if (model != nullptr && model->kind == ModelKind::kHazard) {
+    LabelSet result = HazardCall(site, out_.calls[site.index], *model);
+    if (!assumed) return result;
+    for (auto& hazard : out_.hazards) {
+      if (hazard.site == out_.calls[site.index].site && unit_.Text(hazard.rule) == model->rule) hazard.unless_defined = unit_.Str(unit_.Key(site.callee));
+    }
+    out_.calls[site.index].role = CallRole::kPlain;
+    result.Join(Plain(site, out_.calls[site.index]));
+    return result;
+  }
   if (model != nullptr || (system && unit_.IsStandardLibrary(site.callee)) || runtime) return Library(site, out_.calls[site.index]);
   return Plain(site, out_.calls[site.index]);
 }
@@ -479,10 +489,18 @@ LabelSet FunctionLowering::Finish(CallSite& site) {
 LabelSet FunctionLowering::HazardCall(CallSite& site, Call& call, const Model& model) {
   call.role = CallRole::kLibrary;
   // Having a mutex or an atomic as a member does nothing yet; using it does.
-  if (isa<CXXConstructorDecl>(site.callee) && site.args.empty() &&
-      (model.rule == "determinism-blocking-sync" || model.rule == "determinism-atomic")) {
-    return {};
+  if (isa<CXXConstructorDecl>(site.callee) && (model.rule == "determinism-blocking-sync" || model.rule == "determinism-atomic")) {
+    const bool plain = std::all_of(site.args.begin(), site.args.end(), [&](const Expr* arg) {
+      return arg->getType()->isArithmeticType() || arg->getType()->isEnumeralType() || arg->getType()->isPointerType();
+    });
+    if (site.args.empty() || (member_init_ && plain)) return {};
   }
+  // Output to the console goes by the stream it names.
+  const bool console = std::any_of(site.args.begin(), site.args.end(), [&](const Expr* arg) {
+    const auto* ref = dyn_cast<DeclRefExpr>(arg->IgnoreParenImpCasts());
+    return ref != nullptr && isa<VarDecl>(ref->getDecl()) && unit_.models().FindVariable(UnitBuilder::Name(ref->getDecl())) != nullptr;
+  });
+  if (model.rule == "determinism-file-io" && console) return {};
   const bool value_mode = model.mode != HazardMode::kEffect;
   const bool returns = !site.callee->getReturnType()->isVoidType() || isa<CXXConstructorDecl>(site.callee);
   HazardMode mode = model.mode;
@@ -537,13 +555,33 @@ void FunctionLowering::CommandCall(CallSite& site, Call& call, const Model* mode
   OnStoredTypes(site);
 }
 
+// Which arguments a library function calls, as far as its code can be seen: those that it only stores are called by whoever takes them
+// out again. Functors and lambdas that it calls by name are found in its code.
+void FunctionLowering::RunsOf(const CallSite& site, const UnitBuilder::LibraryCalls& library) {
+  uint64_t& runs = out_.calls[site.index].runs;
+  // What std::bind and its like hold is called through them.
+  if (site.object != nullptr && site.callee->getOverloadedOperator() == OO_Call && (library.pointers || library.wrappers)) runs |= 1;
+  // These call through tables that they build at compile time.
+  const std::string& name = site.names.back();
+  if (runs == 0 || !library.complete || name == "std::visit" || name == "std::call_once") return;
+  for (size_t i = 0; i < site.args.size() && i < 63; ++i) {
+    const QualType type = site.args[i]->getType().getNonReferenceType();
+    const bool wrapper = UnitBuilder::IsCallableWrapper(type);
+    const bool pointer = !wrapper && !type->isRecordType();
+    const bool called = wrapper ? library.wrappers : pointer ? library.pointers || library.wrappers : false;
+    if (!called) runs &= ~(uint64_t{1} << (i + 1));
+  }
+}
+
 LabelSet FunctionLowering::Library(CallSite& site, Call& call) {
   call.role = CallRole::kLibrary;
   const uint32_t index = site.index;
   const bool hashes = unit_.models().Has(Trait::kHashes, site.names);
   if (hashes) call.role = CallRole::kHash;
   if (site.callee->hasBody() && unit_.IsSystem(site.callee)) {
-    for (const auto& end : unit_.Tunnel(site.callee)) {
+    const auto& library = unit_.Tunnel(site.callee);
+    RunsOf(site, library);
+    for (const auto& end : library.ends) {
       if (unit_.IsSystem(end.function)) {
         // A modelled constructor that the library runs for us, such as a thread emplaced into a vector.
         const auto* found = unit_.models().Find({UnitBuilder::Name(end.function)});
@@ -645,6 +683,8 @@ LabelSet FunctionLowering::Plain(CallSite& site, Call& call) {
     if (type->isPointerType()) type = type->getPointeeType();
     const auto* record = type->getAsCXXRecordDecl();
     call.receiver = unit_.Str(unit_.Key(record != nullptr ? record : method->getParent()));
+    call.port = unit_.models().Has(Trait::kPort, UnitBuilder::Name(method->getParent())) ||
+                (record != nullptr && unit_.models().Has(Trait::kPort, UnitBuilder::Name(record)));
     call.role = CallRole::kPlain;
   }
   unit_.Enqueue(site.callee);

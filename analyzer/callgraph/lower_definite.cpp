@@ -100,6 +100,98 @@ bool FunctionLowering::OnlyReads(const VarDecl* variable) const {
   return changed.count(variable) == 0;
 }
 
+namespace {
+
+// Which variables decide about, and are set beside, the places that mention one variable. A read under a flag that was set where the
+// variable was set is no read of an indeterminate value.
+class Guards {
+ public:
+  Guards(const SourceManager& sources, SourceLocation use) : sources_(sources), use_(sources.getExpansionLoc(use)) {}
+
+  // The variable that the use names.
+  const VarDecl* Find(const Stmt* stmt) {
+    if (stmt == nullptr) return nullptr;
+    if (const auto* ref = dyn_cast<DeclRefExpr>(stmt); ref != nullptr && sources_.getExpansionLoc(ref->getLocation()) == use_) {
+      return dyn_cast<VarDecl>(ref->getDecl());
+    }
+    for (const Stmt* child : stmt->children()) {
+      if (const auto* found = Find(child)) return found;
+    }
+    return nullptr;
+  }
+  void Walk(const Stmt* stmt, const VarDecl* variable, std::set<const VarDecl*> around) {
+    if (stmt == nullptr) return;
+    if (const auto* branch = dyn_cast<IfStmt>(stmt)) {
+      Walk(branch->getCond(), variable, around);
+      CollectLocals(branch->getCond(), &around);
+    } else if (const auto* choice = dyn_cast<ConditionalOperator>(stmt)) {
+      CollectLocals(choice->getCond(), &around);
+    } else if (const auto* selection = dyn_cast<SwitchStmt>(stmt)) {
+      CollectLocals(selection->getCond(), &around);
+    } else if (const auto* both = dyn_cast<BinaryOperator>(stmt); both != nullptr && both->isLogicalOp()) {
+      CollectLocals(both->getLHS(), &around);
+    }
+    if (const auto* block = dyn_cast<CompoundStmt>(stmt)) {
+      std::set<const VarDecl*> beside;
+      for (const Stmt* child : block->body()) Assigned(child, &beside);
+      const bool sets = beside.count(variable) != 0;
+      if (sets) set_with_.insert(beside.begin(), beside.end());
+      for (const Stmt* child : block->body()) {
+        Walk(child, variable, around);
+        // Whoever comes past an early exit knows what its condition asked.
+        const auto* exit = dyn_cast<IfStmt>(child);
+        if (exit != nullptr && Exits(exit->getThen())) CollectLocals(exit->getCond(), &around);
+      }
+      return;
+    }
+    if (const auto* ref = dyn_cast<DeclRefExpr>(stmt); ref != nullptr && ref->getDecl() == variable) {
+      if (sources_.getExpansionLoc(ref->getLocation()) == use_) read_under_ = around;
+      else set_with_.insert(around.begin(), around.end());
+    }
+    for (const Stmt* child : stmt->children()) Walk(child, variable, around);
+  }
+  bool Meet(const VarDecl* variable) const {
+    return std::any_of(read_under_.begin(), read_under_.end(), [&](const VarDecl* one) { return one != variable && set_with_.count(one) != 0; });
+  }
+
+ private:
+  static void Assigned(const Stmt* stmt, std::set<const VarDecl*>* found) {
+    const auto* expr = dyn_cast_or_null<Expr>(stmt);
+    if (expr == nullptr) return;
+    const Expr* plain = expr->IgnoreParenImpCasts();
+    if (const auto* cleanups = dyn_cast<ExprWithCleanups>(plain)) plain = cleanups->getSubExpr()->IgnoreParenImpCasts();
+    const Expr* target = nullptr;
+    if (const auto* binary = dyn_cast<BinaryOperator>(plain); binary != nullptr && binary->isAssignmentOp()) target = binary->getLHS();
+    if (const auto* unary = dyn_cast<UnaryOperator>(plain); unary != nullptr && unary->isIncrementDecrementOp()) target = unary->getSubExpr();
+    if (const auto* call = dyn_cast<CXXOperatorCallExpr>(plain); call != nullptr && call->isAssignmentOp()) target = call->getArg(0);
+    const auto* ref = target != nullptr ? dyn_cast<DeclRefExpr>(target->IgnoreParenImpCasts()) : nullptr;
+    if (const auto* variable = ref != nullptr ? dyn_cast<VarDecl>(ref->getDecl()) : nullptr) found->insert(variable);
+  }
+  static bool Exits(const Stmt* stmt) {
+    if (stmt == nullptr) return false;
+    if (isa<ReturnStmt>(stmt) || isa<CoreturnStmt>(stmt) || isa<BreakStmt>(stmt) || isa<ContinueStmt>(stmt)) return true;
+    if (const auto* expr = dyn_cast<Expr>(stmt)) return isa<CXXThrowExpr>(expr->IgnoreImplicit());
+    const auto* block = dyn_cast<CompoundStmt>(stmt);
+    return block != nullptr && !block->body_empty() && Exits(block->body_back());
+  }
+  const SourceManager& sources_;
+  SourceLocation use_;
+  std::set<const VarDecl*> set_with_;
+  std::set<const VarDecl*> read_under_;
+};
+
+}  // namespace
+
+// Whether the conditions around a read exclude the paths on which the variable was not set.
+bool FunctionLowering::SetTogether(SourceLocation use) const {
+  Guards guards(context_.getSourceManager(), use);
+  const Stmt* body = declaration_->getBody();
+  const VarDecl* variable = guards.Find(body);
+  if (variable == nullptr) return false;
+  guards.Walk(body, variable, {});
+  return guards.Meet(variable);
+}
+
 // Calls that need an element, an object or an index in range.
 void FunctionLowering::OnDefiniteCall(const CallSite& site) {
   if (site.object == nullptr || isa<CXXConstructorDecl>(site.callee)) return;

@@ -194,7 +194,9 @@ void FunctionLowering::OnVariable(const VarDecl* variable) {
 
 void FunctionLowering::OnGlobal(const VarDecl* variable, const Expr* at) {
   const std::string name = UnitBuilder::Name(variable);
-  if (const Model* model = unit_.models().FindVariable(name)) {
+  const bool own = !unit_.IsSystem(variable->getLocation()) && !variable->isExternC() &&
+                   (variable->hasDefinition() != VarDecl::DeclarationOnly || !variable->isExternallyVisible());
+  if (const Model* model = unit_.models().FindVariable(name, own)) {
     AddHazard(at, at->getExprLoc(), model->rule, name, model->mode);
     Significant();
     return;
@@ -349,6 +351,7 @@ struct ComparatorFacts {
   bool whole = false;      // compares elements as a whole
   bool derived = false;    // compares a computed projection
   std::set<std::string> members;
+  bool text = false;       // one of the members is a string
 };
 
 // Which parameters of a comparator an expression reads, through local variables made from them: bit i for parameter i.
@@ -460,8 +463,9 @@ void Inspect(const Stmt* stmt, const FunctionDecl* comparator, ComparatorFacts* 
     }
   }
   if (const auto* member = dyn_cast<MemberExpr>(stmt)) {
-    if (isa<FieldDecl>(member->getMemberDecl())) {
-      facts->members.insert(member->getMemberDecl()->getNameAsString());
+    if (const auto* field = dyn_cast<FieldDecl>(member->getMemberDecl())) {
+      facts->members.insert(field->getNameAsString());
+      facts->text = facts->text || IsString(field->getType());
       return;
     }
   }
@@ -483,6 +487,14 @@ bool LooksUnique(llvm::StringRef member) {
   return llvm::StringRef(name).ends_with("_id") || llvm::StringRef(name).ends_with("id_") || llvm::StringRef(name).ends_with("_key") ||
          llvm::StringRef(name).ends_with("_name") || llvm::StringRef(name).ends_with("_seq") ||
          llvm::StringRef(name).ends_with("_index") || member.ends_with("Id") || member.ends_with("Key") || member.ends_with("Name");
+}
+
+// Whether equal elements can be told apart by what the comparator leaves out: it reads no name or number that tells them apart, nor
+// breaks ties by a text.
+bool LeavesTies(const ComparatorFacts& facts, unsigned fields) {
+  if (facts.members.empty()) return facts.derived;
+  if (facts.members.size() >= fields || (facts.members.size() >= 2 && facts.text)) return false;
+  return std::none_of(facts.members.begin(), facts.members.end(), LooksUnique);
 }
 
 unsigned FieldCount(QualType type) {
@@ -544,13 +556,7 @@ void FunctionLowering::OnComparator(const FunctionDecl* comparator, bool unstabl
   }
   if (!unstable || definition->getNumParams() == 0) return;
   const unsigned fields = FieldCount(definition->getParamDecl(0)->getType());
-  bool partial = false;
-  if (!facts.members.empty()) {
-    partial = facts.members.size() < fields && std::none_of(facts.members.begin(), facts.members.end(), LooksUnique);
-  } else if (facts.derived) {
-    partial = true;
-  }
-  if (!partial) return;
+  if (!LeavesTies(facts, fields)) return;
   const uint32_t hazard = AddHazardAt(unit_.SiteOf(sort), "determinism-unstable-sort",
                                       "comparator that reads only part of the element", HazardMode::kOrder);
   out_.hazards[hazard].touched = true;
@@ -643,7 +649,7 @@ bool FunctionLowering::OnSort(CallSite& site) {
     if (definition == nullptr || definition->getBody() == nullptr) return false;
     Inspect(definition->getBody(), definition, &facts);
     const unsigned fields = FieldCount(definition->getParamDecl(0)->getType());
-    return !facts.members.empty() && facts.members.size() < fields && std::none_of(facts.members.begin(), facts.members.end(), LooksUnique);
+    return !facts.members.empty() && LeavesTies(facts, fields);
   }();
   if (sorts && !keeps_ties) labels = WithoutOrder(labels);
   labels.Join(ties);
@@ -951,7 +957,16 @@ std::string PlatformWidth(QualType type, ASTContext& context, int depth = 0) {
     break;
   }
   // A type that came through a template parameter has lost the name it was written with.
-  if (type->getAs<SubstTemplateTypeParmType>() != nullptr && !type->isRecordType()) return {};
+  const auto substituted = [&](QualType written) {
+    for (int step = 0; step < 16; ++step) {
+      if (isa<SubstTemplateTypeParmType>(written.getTypePtr())) return true;
+      const QualType inner = written.getSingleStepDesugaredType(context);
+      if (inner == written) break;
+      written = inner;
+    }
+    return false;
+  };
+  if (!type->isRecordType() && substituted(type)) return {};
   if (const auto* builtin = type->getAs<BuiltinType>()) {
     switch (builtin->getKind()) {
       case BuiltinType::Long: return "long";
@@ -1230,8 +1245,10 @@ void FunctionLowering::OnCatch(const CXXTryStmt* stmt, std::vector<uint32_t> cal
     const auto* variable = handler->getExceptionDecl();
     const std::string type = variable != nullptr ? UnitBuilder::RecordName(variable->getType()) : "...";
     const bool cancelled = type == Api("Cancelled");
-    const bool base = type == "..." || type == "std::exception" || type == "std::runtime_error" || type == Api("Error") ||
-                      type == Api("Exception") || type == Api("Failure") || type == Api("WorkflowError");
+    // What the cancellation derives from catches it; a program that does not see its class goes by what the specification says.
+    const auto* cancellation = ApiClass("Cancelled");
+    const bool base = type == "..." || type == "std::exception" ||
+                      (cancellation != nullptr ? UnitBuilder::DerivesFrom(cancellation, type) : false);
     // A handler that ends by throwing again passes the cancellation on.
     const auto* block = dyn_cast_or_null<CompoundStmt>(handler->getHandlerBlock());
     bool rethrows = false;
@@ -1263,18 +1280,9 @@ void FunctionLowering::OnCatch(const CXXTryStmt* stmt, std::vector<uint32_t> cal
 
 // ---- Fixes ----
 
-bool FunctionLowering::SeesWorkflowApi() const {
-  const auto find = [&](const DeclContext* scope, llvm::StringRef name) -> const NamespaceDecl* {
-    for (const auto* found : scope->lookup(&context_.Idents.get(name))) {
-      if (const auto* space = dyn_cast<NamespaceDecl>(found)) return space;
-    }
-    return nullptr;
-  };
-  const auto* outer = find(context_.getTranslationUnitDecl(), "lockstep");
-  return outer != nullptr && find(outer, "workflow") != nullptr;
-}
+bool FunctionLowering::SeesWorkflowApi() const { return ApiNamespace() != nullptr; }
 
-const FunctionDecl* FunctionLowering::ApiFunction(llvm::StringRef name) const {
+const DeclContext* FunctionLowering::ApiNamespace() const {
   const DeclContext* scope = context_.getTranslationUnitDecl();
   for (const char* part : {"lockstep", "workflow"}) {
     const DeclContext* inner = nullptr;
@@ -1284,8 +1292,23 @@ const FunctionDecl* FunctionLowering::ApiFunction(llvm::StringRef name) const {
     if (inner == nullptr) return nullptr;
     scope = inner;
   }
+  return scope;
+}
+
+const FunctionDecl* FunctionLowering::ApiFunction(llvm::StringRef name) const {
+  const DeclContext* scope = ApiNamespace();
+  if (scope == nullptr) return nullptr;
   for (const auto* found : scope->lookup(&context_.Idents.get(name))) {
     if (const auto* function = found->getAsFunction()) return function;
+  }
+  return nullptr;
+}
+
+const CXXRecordDecl* FunctionLowering::ApiClass(llvm::StringRef name) const {
+  const DeclContext* scope = ApiNamespace();
+  if (scope == nullptr) return nullptr;
+  for (const auto* found : scope->lookup(&context_.Idents.get(name))) {
+    if (const auto* record = dyn_cast<CXXRecordDecl>(found); record != nullptr && record->hasDefinition()) return record->getDefinition();
   }
   return nullptr;
 }
@@ -1471,7 +1494,7 @@ void FunctionLowering::OnPragmasAndWarnings() {
     if (inside(at) || before) remove_line(AddHazardAt(unit_.SiteOf(at), "determinism-fast-math", "#pragma " + text, HazardMode::kEffect), at);
   }
   for (const auto& warning : unit_.warnings()) {
-    if (!inside(warning.at)) continue;
+    if (!inside(warning.at) || (warning.conditional && declaration_ != nullptr && SetTogether(warning.at))) continue;
     const uint32_t hazard = AddHazardAt(unit_.SiteOf(warning.at), warning.rule, warning.text, HazardMode::kEffect);
     for (const auto& fix : warning.fixes) AddEdit(hazard, fix.RemoveRange, fix.CodeToInsert);
   }

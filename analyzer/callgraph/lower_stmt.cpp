@@ -84,7 +84,9 @@ void FunctionLowering::Run() {
       for (const auto* init : constructor->inits()) {
         const FieldDecl* field = init->getAnyMember();
         if (!init->isWritten() && field != nullptr) implicit_at_ = field->getLocation();
+        member_init_ = field != nullptr;
         const LabelSet labels = init->getInit() != nullptr ? Value(init->getInit()) : LabelSet();
+        member_init_ = false;
         implicit_at_ = SourceLocation();
         if (field == nullptr) continue;
         const Expr* expr = init->getInit();
@@ -134,6 +136,39 @@ void FunctionLowering::Significant(const VarDecl* local) {
   }
 }
 
+namespace {
+
+// The call that makes a value, below conversions and copies.
+const Expr* CallOf(const Expr* expr) {
+  for (int depth = 0; expr != nullptr && depth < 12; ++depth) {
+    expr = expr->IgnoreImplicit()->IgnoreParenCasts();
+    if (isa<CallExpr>(expr)) return expr;
+    const auto* construct = dyn_cast<CXXConstructExpr>(expr);
+    if (construct == nullptr || construct->getNumArgs() == 0) return nullptr;
+    expr = construct->getArg(0);
+  }
+  return nullptr;
+}
+
+// Whether a condition asks somebody outside the program for the next item: the loop ends when the source does.
+bool ReadsOn(const Stmt* stmt, const UnitBuilder& unit) {
+  if (stmt == nullptr || isa<LambdaExpr>(stmt)) return false;
+  if (const auto* call = dyn_cast<CallExpr>(stmt); call != nullptr && call->getDirectCallee() != nullptr) {
+    const auto* callee = call->getDirectCallee();
+    const auto* method = dyn_cast<CXXMethodDecl>(callee);
+    const llvm::StringRef name = callee->getDeclName().isIdentifier() ? callee->getName() : "";
+    const bool extracts = callee->getOverloadedOperator() == OO_GreaterGreater || name == "getline";
+    // Accessors and comparisons of the library ask nothing.
+    const bool takes = method != nullptr && !method->isConst() && !name.empty() && !IsAccessor(callee);
+    if (extracts && unit.IsSystem(callee)) return true;
+    if (takes && unit.IsSystem(callee)) return true;
+    if (callee->isExternC() && callee->getNumParams() > 0) return true;
+  }
+  return std::any_of(stmt->child_begin(), stmt->child_end(), [&](const Stmt* child) { return ReadsOn(child, unit); });
+}
+
+}  // namespace
+
 void FunctionLowering::Execute(const Stmt* stmt) {
   if (stmt == nullptr || env_.dead || !unit_.Step()) return;
   if (const auto* expr = dyn_cast<Expr>(stmt)) {
@@ -173,7 +208,9 @@ void FunctionLowering::Execute(const Stmt* stmt) {
     case Stmt::WhileStmtClass: {
       const auto* loop = cast<WhileStmt>(stmt);
       if (loop->getConditionVariable() != nullptr) Declare(loop->getConditionVariable());
-      return LoopBody(loop, loop->getCond(), nullptr, loop->getBody(), !Progresses(loop->getCond(), loop->getBody()));
+      const VarDecl* variable = loop->getConditionVariable();
+      const bool reads = variable != nullptr && variable->getInit() != nullptr && ReadsOn(variable->getInit(), unit_);
+      return LoopBody(loop, loop->getCond(), nullptr, loop->getBody(), !reads && !Progresses(loop->getCond(), loop->getBody()));
     }
     case Stmt::DoStmtClass: {
       const auto* loop = cast<DoStmt>(stmt);
@@ -274,20 +311,19 @@ void FunctionLowering::DestroyLocals(const VarDecl* variable) {
   CallDestructor(variable->getType(), variable->getLocation(), nullptr);
 }
 
-void FunctionLowering::Condition(const Expr* condition, const LabelSet& labels, const Stmt* then, const Stmt* otherwise) {
-  (void)then;
-  (void)otherwise;
+// A condition decides what happens, or, where both ways only write to the log, nothing.
+void FunctionLowering::Condition(const Expr* condition, const LabelSet& labels, bool significant) {
   if (!labels.empty()) {
     const Site site = unit_.SiteOf(condition->getExprLoc());
-    for (auto& branch : out_.branches) {
-      if (branch.site == site) {
-        branch.labels.Join(labels);
-        return;
-      }
+    const auto known = std::find_if(out_.branches.begin(), out_.branches.end(), [&](const Branch& branch) { return branch.site == site; });
+    if (known == out_.branches.end()) {
+      out_.branches.push_back({site, !significant, labels});
+    } else {
+      known->inert = known->inert && !significant;
+      known->labels.Join(labels);
     }
-    out_.branches.push_back({site, labels});
   }
-  TouchOrder(labels);
+  if (significant) TouchOrder(labels);
 }
 
 void FunctionLowering::If(const IfStmt* stmt) {
@@ -322,7 +358,7 @@ void FunctionLowering::If(const IfStmt* stmt) {
   ifs_.pop_back();
   const bool significant = branches_.back().significant;
   branches_.pop_back();
-  if (significant) Condition(condition, labels, stmt->getThen(), stmt->getElse());
+  Condition(condition, labels, significant);
 }
 
 void FunctionLowering::Switch(const SwitchStmt* stmt) {
@@ -359,7 +395,7 @@ void FunctionLowering::Switch(const SwitchStmt* stmt) {
   env_.dead = before.dead;
   const bool significant = branches_.back().significant;
   branches_.pop_back();
-  if (significant) Condition(stmt->getCond(), labels, stmt->getBody(), nullptr);
+  Condition(stmt->getCond(), labels, significant);
 }
 
 void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const Expr* increment, const Stmt* body,
@@ -370,6 +406,7 @@ void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const E
   scans_.push_back(condition);
   branches_.push_back({loop->getSourceRange()});
   LabelSet labels;
+  std::set<uint32_t> drivers;
   bool never = false;
   if (condition != nullptr && !isa<DoStmt>(loop)) {
     bool constant = true;
@@ -377,7 +414,9 @@ void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const E
   }
   for (int round = 0; round < 2 && !never; ++round) {
     Environment before = env_;
+    const size_t before_condition = trace_.size();
     if (condition != nullptr) labels.Join(Value(condition));
+    drivers.insert(trace_.begin() + static_cast<long>(before_condition), trace_.end());
     Execute(body);
     env_.dead = false;  // `continue` and the next round
     if (increment != nullptr) Value(increment);
@@ -387,7 +426,7 @@ void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const E
   branches_.pop_back();
   loops_.pop_back();
   scans_.pop_back();
-  if (condition != nullptr && significant) Condition(condition, labels, body, nullptr);
+  if (condition != nullptr && significant) Condition(condition, labels, true);
   std::vector<uint32_t> calls(trace_.begin() + static_cast<long>(first_call), trace_.end());
   std::sort(calls.begin(), calls.end());
   calls.erase(std::unique(calls.begin(), calls.end()), calls.end());
@@ -396,7 +435,11 @@ void FunctionLowering::LoopBody(const Stmt* loop, const Expr* condition, const E
   for (const auto& known : out_.loops) {
     if (known.site == site) return;
   }
-  out_.loops.push_back({site, unbounded, std::move(calls)});
+  if (const auto* declared = dyn_cast<WhileStmt>(loop); declared != nullptr && declared->getConditionVariable() != nullptr) {
+    const auto call = call_memo_.find({declared->getConditionVariable()->getInit() != nullptr ? CallOf(declared->getConditionVariable()->getInit()) : nullptr, 0U});
+    if (call != call_memo_.end()) drivers.insert(call->second);
+  }
+  out_.loops.push_back({site, unbounded, std::move(calls), {drivers.begin(), drivers.end()}});
 }
 
 namespace {
@@ -484,7 +527,7 @@ bool FunctionLowering::Progresses(const Expr* condition, const Stmt* body, const
   CollectProgress(body, &progress);
   CollectProgress(condition, &progress);
   CollectProgress(increment, &progress);
-  if (Bounded(condition, progress)) return true;
+  if (Bounded(condition, progress) || ReadsOn(condition, unit_)) return true;
   // `for (int i = 0;; ++i) { if (i == limit) break; ... }`
   return std::any_of(progress.exits.begin(), progress.exits.end(), [&](const Expr* exit) { return Bounded(exit, progress); });
 }
@@ -524,6 +567,55 @@ void FunctionLowering::For(const ForStmt* stmt) {
   if (pushed) order_.pop_back();
 }
 
+namespace {
+
+void CollectCallees(const Stmt* stmt, std::set<const FunctionDecl*>* found) {
+  if (stmt == nullptr) return;
+  if (const auto* declaration = dyn_cast<DeclStmt>(stmt)) {
+    for (const Decl* decl : declaration->decls()) {
+      if (const auto* variable = dyn_cast<VarDecl>(decl)) CollectCallees(variable->getInit(), found);
+    }
+  }
+  if (const auto* call = dyn_cast<CallExpr>(stmt); call != nullptr && call->getDirectCallee() != nullptr) found->insert(call->getDirectCallee());
+  for (const Stmt* child : stmt->children()) CollectCallees(child, found);
+}
+
+}  // namespace
+
+// A loop over a view runs what the view was made with: the iterators call it.
+LabelSet FunctionLowering::Iterate(const CXXForRangeStmt* stmt, const LabelSet& range) {
+  std::set<const FunctionDecl*> callees;
+  for (const Stmt* part : {static_cast<const Stmt*>(stmt->getBeginStmt()), static_cast<const Stmt*>(stmt->getEndStmt()), static_cast<const Stmt*>(stmt->getCond()),
+                           static_cast<const Stmt*>(stmt->getInc()), static_cast<const Stmt*>(stmt->getLoopVarStmt())}) {
+    CollectCallees(part, &callees);
+  }
+  std::set<uint32_t> through;
+  bool values = false;
+  for (const auto* callee : callees) {
+    if (!unit_.IsSystem(callee) || !callee->hasBody()) continue;
+    const auto& library = unit_.Tunnel(callee);
+    values = values || library.pointers || library.wrappers || !library.complete;
+    for (const auto& end : library.ends) {
+      if (unit_.IsSystem(end.function)) continue;
+      unit_.Enqueue(end.function);
+      through.insert(unit_.Str(unit_.Key(end.function)));
+    }
+  }
+  if (through.empty() && !values) return {};
+  bool fresh = false;
+  Call& call = Record(stmt->getCond(), &fresh);
+  call.site = unit_.SiteOf(stmt->getRangeInit()->getExprLoc());
+  call.role = CallRole::kLibrary;
+  call.name = unit_.Str("iteration");
+  call.implicit = true;
+  call.args.resize(2);
+  call.args[1].Join(range);
+  call.holds |= 2;
+  if (values) call.runs |= 2;
+  call.through.assign(through.begin(), through.end());
+  return LabelSet(MakeLabel(LabelKind::kResult, static_cast<uint32_t>(&call - out_.calls.data())));
+}
+
 void FunctionLowering::RangeFor(const CXXForRangeStmt* stmt) {
   Execute(stmt->getInit());
   const Expr* range = stmt->getRangeInit();
@@ -560,6 +652,7 @@ void FunctionLowering::RangeFor(const CXXForRangeStmt* stmt) {
     const Place place = PlaceOf(range);
     order_.push_back({*hazard, stmt, place.variable, nullptr, {}});
   }
+  if (unit_.MayHoldCallable(type)) labels.Join(Iterate(stmt, labels));
   const VarDecl* variable = stmt->getLoopVariable();
   for (auto& scope : order_) scope.inner.insert(variable);
   const Place range_place = PlaceOf(range);

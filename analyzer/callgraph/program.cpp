@@ -133,12 +133,12 @@ void Program::CloseAliases() {
 // A class whose objects can be followed from name to name: what is written into a member travels with the object.
 bool Program::IsValueClass(uint32_t key) const { return copied_.count(key) != 0 || aliased_.count(key) == 0; }
 
-void Program::AddTarget(uint32_t node, uint32_t call, uint32_t target, bool callable) {
+void Program::AddTarget(uint32_t node, uint32_t call, uint32_t target, bool callable, Origin origin) {
   auto& targets = targets_[node][call];
   for (const auto& known : targets) {
     if (known.node == target) return;
   }
-  targets.push_back({target, callable});
+  targets.push_back({target, callable, origin});
   changed_ = true;
 }
 
@@ -182,14 +182,14 @@ void Program::ResolveDirect() {
     for (uint32_t c = 0; c < function.calls.size(); ++c) {
       const Call& call = function.calls[c];
       for (uint32_t through : call.through) {
-        if (const auto it = by_key_.find(Key(n, through)); it != by_key_.end()) AddTarget(n, c, it->second, true);
+        if (const auto it = by_key_.find(Key(n, through)); it != by_key_.end()) AddTarget(n, c, it->second, true, Origin::kNamed);
       }
       if (call.callee == 0 || RoleOf(n, call) == CallRole::kCommand) continue;
       const uint32_t callee = Key(n, call.callee);
       if (call.kind == CallKind::kVirtual) {
-        for (uint32_t target : Overriders(callee, Key(n, call.receiver))) AddTarget(n, c, target, false);
+        for (uint32_t target : Overriders(callee, Key(n, call.receiver))) AddTarget(n, c, target, false, Origin::kNamed);
       } else if (const auto it = by_key_.find(callee); it != by_key_.end()) {
-        AddTarget(n, c, it->second, false);
+        AddTarget(n, c, it->second, false, Origin::kNamed);
       }
     }
   }
@@ -214,7 +214,7 @@ void Program::ResolveBySignature() {
       const auto it = by_signature.find(Key(n, call.signature));
       if (it == by_signature.end()) continue;
       if (it->second.size() > kMaxBySignature) continue;  // As good as unknown.
-      for (uint32_t target : it->second) AddTarget(n, c, target, false);
+      for (uint32_t target : it->second) AddTarget(n, c, target, false, Origin::kSignature);
     }
   }
 }
@@ -232,6 +232,7 @@ static bool InvokesCallables(CallRole role, CallableRole callable) {
 void Program::ResolveIndirect() {
   for (int round = 0; round < 8; ++round) {
     changed_ = false;
+    Summaries(true);
     for (uint32_t key : address_taken_) {
       const auto function = by_key_.find(key);
       const std::vector<uint32_t> reached = ReachFromFunction(key);
@@ -240,8 +241,8 @@ void Program::ResolveIndirect() {
         if (use.node == kNone) continue;
         const Call& call = nodes_[use.node].function->calls[use.call];
         if (use.target) {
-          if (function != by_key_.end()) AddTarget(use.node, use.call, function->second, false);
-          else for (uint32_t target : Overriders(key, OwnerOf(key))) AddTarget(use.node, use.call, target, false);
+          if (function != by_key_.end()) AddTarget(use.node, use.call, function->second, false, Origin::kValue);
+          else for (uint32_t target : Overriders(key, OwnerOf(key))) AddTarget(use.node, use.call, target, false, Origin::kNamed);
           continue;
         }
         if (function == by_key_.end()) continue;
@@ -251,7 +252,7 @@ void Program::ResolveIndirect() {
         }
         // What is handed over inside a container or a structure is stored, not called.
         const bool itself = use.argument < 64 && (call.runs >> use.argument & 1U) != 0;
-        if (itself && InvokesCallables(role, call.callable)) AddTarget(use.node, use.call, function->second, true);
+        if (itself && InvokesCallables(role, call.callable)) AddTarget(use.node, use.call, function->second, true, Origin::kValue);
       }
     }
     if (round == 0) {
@@ -323,36 +324,6 @@ bool Program::CallSuspends(uint32_t node, uint32_t call) const {
 }
 bool Program::CallRollsOver(uint32_t node, uint32_t call) const {
   return nodes_[node].function->calls[call].rollover || CallMay(may_rollover_, node, call);
-}
-
-Program::Reach Program::ReachableFrom(uint32_t root) const {
-  Reach reach;
-  reach.parent.emplace(root, std::make_pair(kNone, kNone));
-  reach.order.push_back(root);
-  for (size_t next = 0; next < reach.order.size(); ++next) {
-    const uint32_t current = reach.order[next];
-    for (uint32_t c = 0; c < targets_[current].size(); ++c) {
-      for (const auto& target : targets_[current][c]) {
-        if (!Enters(target.node) || reach.parent.count(target.node) != 0) continue;
-        reach.parent.emplace(target.node, std::make_pair(current, c));
-        reach.order.push_back(target.node);
-      }
-    }
-  }
-  return reach;
-}
-
-std::vector<ChainStep> Program::Chain(const Reach& reach, uint32_t node) const {
-  std::vector<ChainStep> chain;
-  for (uint32_t current = node;;) {
-    const auto [parent, call] = reach.parent.at(current);
-    if (parent == kNone) break;
-    const Node& caller = nodes_[parent];
-    chain.push_back({NameOf(parent), Place(caller.remap, caller.function->calls[call].site)});
-    current = parent;
-  }
-  std::reverse(chain.begin(), chain.end());
-  return chain;
 }
 
 void Program::FindRoots() {

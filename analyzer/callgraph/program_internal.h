@@ -9,6 +9,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "analyzer/callgraph/program.h"
@@ -28,9 +29,13 @@ class Program {
     const Function* function;
     uint32_t remap;
   };
+  // How a call was resolved: by name, hierarchy or what a library function was seen to call; by where a function's address arrives; by
+  // signature alone.
+  enum class Origin : uint8_t { kNamed, kValue, kSignature };
   struct Target {
     uint32_t node;
     bool callable;  // called back by a library function
+    Origin origin = Origin::kNamed;
   };
   struct ClassEntry {
     uint32_t name = 0;
@@ -66,6 +71,8 @@ class Program {
   struct Reach {
     std::unordered_map<uint32_t, std::pair<uint32_t, uint32_t>> parent;  // node -> caller, call
     std::vector<uint32_t> order;                                         // breadth first
+    bool injected = false;  // engine code: implementations of ports are the caller's
+    std::set<std::tuple<uint32_t, uint32_t, uint32_t>> blocked;  // node, call, target: cannot happen under this root
   };
 
   // program.cpp
@@ -85,7 +92,7 @@ class Program {
   CallRole RoleOf(uint32_t node, const Call& call) const;
   void CloseAliases();
   bool IsValueClass(uint32_t key) const;
-  void AddTarget(uint32_t node, uint32_t call, uint32_t target, bool callable);
+  void AddTarget(uint32_t node, uint32_t call, uint32_t target, bool callable, Origin origin);
   void ResolveDirect();
   void ResolveIndirect();
   void ResolveBySignature();
@@ -93,14 +100,21 @@ class Program {
   void Closures();
   bool CallMay(const std::vector<bool>& closure, uint32_t node, uint32_t call) const;
   bool CallCommands(uint32_t node, uint32_t call) const;
+  bool CallChanges(uint32_t node, uint32_t call) const;
   bool CallSuspends(uint32_t node, uint32_t call) const;
   bool CallRollsOver(uint32_t node, uint32_t call) const;
-  Reach ReachableFrom(uint32_t root) const;
-  std::vector<ChainStep> Chain(const Reach& reach, uint32_t node) const;
   void FindRoots();
 
+  // reach.cpp
+  bool Follows(const Reach& reach, uint32_t node, uint32_t call, const Target& target) const;
+  void Walk(uint32_t root, Reach* reach) const;
+  Reach ReachableFrom(uint32_t root) const;
+  std::set<uint32_t> ArrivalsUnder(uint32_t root, const Reach& reach, uint32_t address) const;
+  Reach ReachableUnder(uint32_t root, const std::string& scope) const;
+  std::vector<ChainStep> Chain(const Reach& reach, uint32_t node) const;
+
   // flow.cpp
-  enum class EdgeKind : uint8_t { kInside, kCall, kReturn, kHeap, kUnordered, kCallable };
+  enum class EdgeKind : uint8_t { kInside, kCall, kReturn, kHeap, kUnordered, kMember };
   struct Edge {
     uint32_t to;
     EdgeKind kind;
@@ -129,7 +143,7 @@ class Program {
   void AddEdge(uint32_t from, uint32_t to, EdgeKind kind);
   void Feed(uint32_t node, const LabelSet& labels, uint32_t to, EdgeKind kind = EdgeKind::kInside);
   std::vector<uint32_t> ReachFromFunction(uint32_t key);
-  void Summaries();
+  void Summaries(bool callables);
   void Reachable();
   FlowResult Follow(uint32_t start, bool order);
   std::vector<uint32_t> PathToSink(uint32_t start, bool order, uint32_t sinks);
@@ -154,6 +168,7 @@ class Program {
               const std::string& what, const std::vector<Edit>* edits = nullptr);
   void HazardsOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node);
   void CallsOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node);
+  bool WorksOff(uint32_t node, const Loop& loop) const;
   bool RolledOverAround(uint32_t root, const Reach& reach, uint32_t node) const;
   void ShapesOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node);
   void ActivityOrder();
@@ -206,6 +221,7 @@ class Program {
   std::vector<bool> live_;     // function reachable from any root
   std::vector<bool> tainted_;  // places that a hazard's value or other non-input data reaches
   bool summarised_ = false;
+  std::unordered_set<uint64_t> summary_edges_;  // only probed
   struct Incoming {
     uint32_t node, call;
   };

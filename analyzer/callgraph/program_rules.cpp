@@ -73,7 +73,7 @@ void Program::HazardsOf(uint32_t root, const std::string& scope, const Reach& re
     const Hazard& hazard = f.hazards[h];
     const std::string& id = Text(Key(node, hazard.rule));
     const Rule* rule = Registry::Get().Find(id);
-    if (rule == nullptr) continue;
+    if (rule == nullptr || (hazard.unless_defined != 0 && by_key_.count(Key(node, hazard.unless_defined)) != 0)) continue;
     Severity severity = hazard.severity != 0 ? static_cast<Severity>(hazard.severity - 1) : rule->severity;
     Verdict verdict = OutputOnly(id) ? Verdict::kPayloadOnly : Verdict::kCommandChanging;
     if (hazard.mode != HazardMode::kEffect) {
@@ -112,6 +112,23 @@ void Program::HazardsOf(uint32_t root, const std::string& scope, const Reach& re
   }
 }
 
+// Whether a call leaves a trace in an object that outlives it: the callee's own, or static storage.
+bool Program::CallChanges(uint32_t node, uint32_t call) const {
+  const auto writes = [&](const Target& target, bool own_object) {
+    const Function& f = *nodes_[target.node].function;
+    return (f.flags & kConstructor) == 0 && std::any_of(f.effects.begin(), f.effects.end(), [&](const Effect& effect) {
+             return effect.kind == EffectKind::kWriteGlobal || (own_object && effect.kind == EffectKind::kWriteField);
+           });
+  };
+  for (const auto& target : targets_[node][call]) {
+    if (writes(target, true)) return true;
+    for (const auto& inner : targets_[target.node]) {
+      if (std::any_of(inner.begin(), inner.end(), [&](const Target& next) { return writes(next, false); })) return true;
+    }
+  }
+  return false;
+}
+
 void Program::CallsOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node) {
   const Function& f = *nodes_[node].function;
   const bool teardown = (f.flags & kDestructor) != 0;
@@ -123,6 +140,9 @@ void Program::CallsOf(uint32_t root, const std::string& scope, const Reach& reac
       Report(root, scope, reach, node, "determinism-command-in-destructor", call.site,
              Text(Key(node, call.name)) + (teardown ? " from a destructor" : " on a noexcept path"));
     }
+    if (call.asserted && (CallCommands(node, c) || CallChanges(node, c))) {
+      Report(root, scope, reach, node, "determinism-conditional-command", call.site, Text(Key(node, call.name)) + " in assert");
+    }
     for (const auto& target : targets_[node][c]) {
       const Function& callee = *nodes_[target.node].function;
       if ((callee.flags & kReturnsStatic) != 0 && !target.callable && call.kind == CallKind::kDirect && !call.implicit) {
@@ -130,7 +150,8 @@ void Program::CallsOf(uint32_t root, const std::string& scope, const Reach& reac
       }
     }
     if ((f.flags & kSystemCode) != 0) continue;
-    const bool unknown = targets_[node][c].empty() && role == CallRole::kPlain && call.callee != 0 && call.kind == CallKind::kDirect;
+    const bool assumed = std::any_of(f.hazards.begin(), f.hazards.end(), [&](const Hazard& hazard) { return call.callee != 0 && hazard.unless_defined == call.callee; });
+    const bool unknown = targets_[node][c].empty() && role == CallRole::kPlain && call.callee != 0 && call.kind == CallKind::kDirect && !assumed;
     if ((role == CallRole::kOpaque || unknown) && !call.implicit && (MarksOf(Key(node, call.callee)) & kMarkTrusted) == 0) {
       Report(root, scope, reach, node, "determinism-opaque-callee", call.site, Text(Key(node, call.name)));
     }
@@ -156,6 +177,19 @@ bool Program::RolledOverAround(uint32_t root, const Reach& reach, uint32_t node)
   }
 }
 
+// Whether the condition of a loop takes the next item out of an object of the program: no command decides how often.
+bool Program::WorksOff(uint32_t node, const Loop& loop) const {
+  const auto takes = [&](uint32_t c) {
+    if (CallCommands(node, c) || CallSuspends(node, c)) return false;
+    return std::any_of(targets_[node][c].begin(), targets_[node][c].end(), [&](const Target& target) {
+      const Function& f = *nodes_[target.node].function;
+      return std::any_of(f.effects.begin(), f.effects.end(), [](const Effect& effect) { return effect.kind == EffectKind::kWriteField; });
+    });
+  };
+  const bool asks = std::any_of(loop.drivers.begin(), loop.drivers.end(), [&](uint32_t c) { return CallCommands(node, c) || CallSuspends(node, c); });
+  return !asks && std::any_of(loop.drivers.begin(), loop.drivers.end(), takes);
+}
+
 void Program::ShapesOf(uint32_t root, const std::string& scope, const Reach& reach, uint32_t node) {
   const Function& f = *nodes_[node].function;
   if ((f.flags & kSystemCode) != 0) return;
@@ -171,7 +205,7 @@ void Program::ShapesOf(uint32_t root, const std::string& scope, const Reach& rea
     if (suspends) Report(root, scope, reach, node, "determinism-swallowed-cancellation", block.site, "handler around a suspension", &block.edits);
   }
   for (const auto& loop : f.loops) {
-    if (!loop.unbounded) continue;
+    if (!loop.unbounded || WorksOff(node, loop)) continue;
     const bool commands = std::any_of(loop.calls.begin(), loop.calls.end(), [&](uint32_t c) { return CallCommands(node, c); });
     const bool rollover = std::any_of(loop.calls.begin(), loop.calls.end(), [&](uint32_t c) { return CallRollsOver(node, c); });
     if (commands && !rollover && !RolledOverAround(root, reach, node)) Report(root, scope, reach, node, "determinism-unbounded-history", loop.site, "loop that issues commands");
@@ -316,7 +350,8 @@ void Program::IndirectCalls() {
         if (call.kind == CallKind::kDirect || call.implicit) continue;
         if (RoleOf(node, call) == CallRole::kCommand) continue;
         const auto& targets = targets_[node][c];
-        const bool bad = std::any_of(targets.begin(), targets.end(), [&](const Target& t) { return flagged[t.node] && Enters(t.node); });
+        if (reaches_[r].injected && call.port) continue;
+        const bool bad = std::any_of(targets.begin(), targets.end(), [&](const Target& t) { return flagged[t.node] && Follows(reaches_[r], node, c, t); });
         if (bad) {
           Report(roots_[r].first, roots_[r].second, reaches_[r], node, "determinism-indirect-call", call.site,
                  "possible target of " + Text(Key(node, call.name)), Severity::kError, Verdict::kCommandChanging);
@@ -417,7 +452,7 @@ Skeleton Program::SkeletonOf(uint32_t root) const {
 
 LinkResult Program::Evaluate() {
   FindRoots();
-  for (const auto& [root, scope] : roots_) reaches_.push_back(ReachableFrom(root));
+  for (const auto& [root, scope] : roots_) reaches_.push_back(ReachableUnder(root, scope));
   live_.assign(nodes_.size(), false);
   for (const auto& reach : reaches_) {
     for (uint32_t node : reach.order) live_[node] = true;

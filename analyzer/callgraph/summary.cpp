@@ -7,7 +7,7 @@
 namespace lockstep::analyzer {
 namespace {
 
-constexpr uint32_t kFormat = 0x4c535508;
+constexpr uint32_t kFormat = 0x4c535509;
 
 using binary::All;
 using binary::Field;
@@ -20,16 +20,16 @@ template <class A> void Fields(A& a, LabelSet& v) { Field(a, v.raw()); }
 template <class A> void Fields(A& a, Site& v) { All(a, v.file, v.line, v.column); }
 template <class A> void Fields(A& a, Edit& v) { All(a, v.file, v.offset, v.length, v.text); }
 template <class A> void Fields(A& a, Hazard& v) {
-  All(a, v.rule, v.what, v.site, v.mode, v.severity, v.order, v.touched, v.result_order, v.sinks, v.inputs, v.edits);
+  All(a, v.rule, v.what, v.site, v.mode, v.severity, v.order, v.touched, v.result_order, v.sinks, v.unless_defined, v.inputs, v.edits);
 }
 template <class A> void Fields(A& a, Call& v) {
-  All(a, v.site, v.kind, v.role, v.callable, v.awaited, v.suspends, v.rollover, v.spawns, v.holds_result, v.holds, v.texts, v.text_result, v.runs, v.implicit, v.callee, v.name, v.receiver,
+  All(a, v.site, v.kind, v.role, v.callable, v.awaited, v.suspends, v.rollover, v.spawns, v.holds_result, v.holds, v.texts, v.text_result, v.runs, v.port, v.asserted, v.implicit, v.callee, v.name, v.receiver,
       v.signature, v.literal, v.name_args, v.decide_args, v.target, v.args, v.through, v.order);
 }
 template <class A> void Fields(A& a, Flow& v) { All(a, v.port, v.index, v.labels); }
-template <class A> void Fields(A& a, Branch& v) { All(a, v.site, v.labels); }
+template <class A> void Fields(A& a, Branch& v) { All(a, v.site, v.inert, v.labels); }
 template <class A> void Fields(A& a, Effect& v) { All(a, v.kind, v.what, v.site); }
-template <class A> void Fields(A& a, Loop& v) { All(a, v.site, v.unbounded, v.calls); }
+template <class A> void Fields(A& a, Loop& v) { All(a, v.site, v.unbounded, v.calls, v.drivers); }
 template <class A> void Fields(A& a, TryBlock& v) { All(a, v.site, v.suspends, v.calls, v.edits); }
 template <class A> void Fields(A& a, Unsequenced& v) { All(a, v.site, v.operands); }
 template <class A> void Fields(A& a, Function& v) {

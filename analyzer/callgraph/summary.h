@@ -100,6 +100,7 @@ struct Hazard {
   bool touched = false;      // kOrder: something order-sensitive was seen
   bool result_order = false; // also checked in activities (scope S3)
   uint32_t sinks = 0xff;     // SinkBit mask that counts
+  uint32_t unless_defined = 0;  // string: key of the function that was taken for a library's; its body, if there is one, decides
   LabelSet inputs;           // what went in, for rules that ask where a value comes from
   std::vector<Edit> edits;
 };
@@ -144,6 +145,8 @@ struct Call {
   uint64_t texts = 0;         // bit i: args[i] is text
   bool text_result = false;
   uint64_t runs = 0;          // bit i: args[i] is itself something to call
+  bool port = false;          // goes through an interface that engine code is given from outside, such as a clock
+  bool asserted = false;      // stands inside assert(): gone in other builds
   bool implicit = false;   // destructor, conversion: not written by the author
   uint32_t callee = 0;     // string: key of the function called
   uint32_t name = 0;       // string: its qualified name
@@ -167,6 +170,7 @@ struct Flow {
 
 struct Branch {
   Site site;
+  bool inert = false;  // neither way does anything but write to the log
   LabelSet labels;
 };
 
@@ -181,6 +185,7 @@ struct Loop {
   Site site;
   bool unbounded = false;
   std::vector<uint32_t> calls;
+  std::vector<uint32_t> drivers;  // calls of the condition
 };
 
 // A handler that can swallow a cancellation, with the calls of its try block.

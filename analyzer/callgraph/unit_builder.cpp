@@ -141,6 +141,16 @@ std::vector<std::string> UnitBuilder::Candidates(const FunctionDecl* callee, Qua
   return names;
 }
 
+bool UnitBuilder::IsCallableWrapper(QualType type) {
+  static const std::set<std::string> kNames = {"std::function", "std::move_only_function", "std::reference_wrapper", "absl::AnyInvocable",
+                                               "absl::FunctionRef", "boost::function", "llvm::function_ref", "folly::Function", "fu2::function"};
+  return kNames.count(RecordName(type)) != 0;
+}
+
+bool UnitBuilder::IsOwn(const FunctionDecl* function) const {
+  return !function->isExternC() && !IsSystem(function) && function->getBuiltinID() == 0;
+}
+
 std::string UnitBuilder::Signature(QualType type) {
   if (type->isFunctionPointerType() || type->isMemberFunctionPointerType() || type->isReferenceType()) {
     type = type->getPointeeType();
@@ -317,16 +327,19 @@ void UnitBuilder::OneDeclaration(Decl* decl) {
   }
 }
 
-const std::vector<UnitBuilder::TunnelEnd>& UnitBuilder::Tunnel(const FunctionDecl* start) {
+const UnitBuilder::LibraryCalls& UnitBuilder::Tunnel(const FunctionDecl* start) {
   start = start->getCanonicalDecl();
   if (auto it = tunnels_.find(start); it != tunnels_.end()) return it->second;
   // A plain walk over library bodies; the result is what the program itself provided.
   class Collector : public RecursiveASTVisitor<Collector> {
    public:
-    explicit Collector(std::vector<std::pair<const FunctionDecl*, bool>>* calls) : calls_(calls) {}
+    Collector(std::vector<std::pair<const FunctionDecl*, bool>>* calls, LibraryCalls* result) : calls_(calls), result_(result) {}
     bool shouldVisitImplicitCode() const { return true; }
     bool VisitCallExpr(CallExpr* call) {
-      if (const auto* callee = call->getDirectCallee()) {
+      const auto* callee = call->getDirectCallee();
+      if (callee == nullptr) {
+        result_->pointers = result_->pointers || !isa<CXXPseudoDestructorExpr>(call->getCallee()->IgnoreParens());
+      } else {
         bool is_virtual = false;
         if (const auto* member = dyn_cast<MemberExpr>(call->getCallee()->IgnoreParens())) {
           const auto* method = dyn_cast<CXXMethodDecl>(callee);
@@ -355,8 +368,9 @@ const std::vector<UnitBuilder::TunnelEnd>& UnitBuilder::Tunnel(const FunctionDec
 
    private:
     std::vector<std::pair<const FunctionDecl*, bool>>* calls_;
+    LibraryCalls* result_;
   };
-  std::vector<TunnelEnd> ends;
+  LibraryCalls result;
   std::set<std::string> seen_ends;
   std::unordered_set<const FunctionDecl*> seen{start};
   std::vector<const FunctionDecl*> work{start};
@@ -365,7 +379,7 @@ const std::vector<UnitBuilder::TunnelEnd>& UnitBuilder::Tunnel(const FunctionDec
     const FunctionDecl* current = work.back();
     work.pop_back();
     std::vector<std::pair<const FunctionDecl*, bool>> calls;
-    Collector collector(&calls);
+    Collector collector(&calls, &result);
     if (const Stmt* body = current->getBody()) collector.TraverseStmt(const_cast<Stmt*>(body));
     if (const auto* constructor = dyn_cast<CXXConstructorDecl>(current)) {
       for (const auto* init : constructor->inits()) collector.TraverseStmt(init->getInit());
@@ -387,13 +401,19 @@ const std::vector<UnitBuilder::TunnelEnd>& UnitBuilder::Tunnel(const FunctionDec
         modelled = !found->empty() && found->front().kind == ModelKind::kHazard && found->front().through_library;
       }
       if (!IsSystem(definition) || modelled) {
-        if (seen_ends.insert(Key(definition)).second) ends.push_back({definition, is_virtual});
+        if (seen_ends.insert(Key(definition)).second) result.ends.push_back({definition, is_virtual});
+        continue;
+      }
+      const auto* method = dyn_cast<CXXMethodDecl>(definition);
+      if (method != nullptr && method->getOverloadedOperator() == OO_Call && IsCallableWrapper(context_.getRecordType(method->getParent()))) {
+        result.wrappers = true;
         continue;
       }
       if (seen.insert(definition).second && definition->hasBody()) work.push_back(definition);
     }
   }
-  return tunnels_.emplace(start, std::move(ends)).first->second;
+  result.complete = work.empty();
+  return tunnels_.emplace(start, std::move(result)).first->second;
 }
 
 llvm::StringRef UnitBuilder::SourceText(SourceRange range) const {

@@ -47,6 +47,7 @@ struct CompilerWarning {
   std::string rule;
   std::string text;
   std::vector<clang::FixItHint> fixes;
+  bool conditional = false;  // on some paths only: conditions may exclude them
 };
 
 class UnitBuilder {
@@ -77,6 +78,10 @@ class UnitBuilder {
   static std::string RecordName(clang::QualType type);
   // The names a callee may be modelled under: its own, and as member of the static type of the object.
   static std::vector<std::string> Candidates(const clang::FunctionDecl* callee, clang::QualType object);
+  // Whether the function is the program's own: C++ linkage, and not declared in a system header.
+  bool IsOwn(const clang::FunctionDecl* function) const;
+  // Type-erased holders of something callable.
+  static bool IsCallableWrapper(clang::QualType type);
   std::string Signature(clang::QualType function_type);
 
   // Asks for the body of a function to be lowered; harmless when there is none or it was asked for before.
@@ -89,7 +94,15 @@ class UnitBuilder {
     const clang::FunctionDecl* function;
     bool virtual_call;
   };
-  const std::vector<TunnelEnd>& Tunnel(const clang::FunctionDecl* library_function);
+  // What a library function runs of the program: the functions that it calls, and whether it calls through pointers or wrappers such
+  // as std::function that it was given. `complete` is false where not all of its code could be looked at.
+  struct LibraryCalls {
+    std::vector<TunnelEnd> ends;
+    bool pointers = false;
+    bool wrappers = false;
+    bool complete = true;
+  };
+  const LibraryCalls& Tunnel(const clang::FunctionDecl* library_function);
 
   // Whether a location lies outside every function of the program.
   bool IsFileScope(clang::SourceLocation at) const;
@@ -142,7 +155,7 @@ class UnitBuilder {
   std::vector<const clang::Decl*> queue_;
   std::unordered_set<const clang::Decl*> queued_;
   std::unordered_set<const clang::Decl*> described_;
-  std::unordered_map<const clang::FunctionDecl*, std::vector<TunnelEnd>> tunnels_;
+  std::unordered_map<const clang::FunctionDecl*, LibraryCalls> tunnels_;
   std::unordered_map<const clang::Decl*, bool> holding_records_;
   std::unordered_map<const clang::Decl*, bool> callable_records_;
   std::set<uint32_t> holders_;

@@ -33,6 +33,9 @@ bool MatchesPattern(std::string_view pattern, std::string_view text) {
 
 namespace {
 
+// The generation of entries that are never passed over.
+constexpr uint32_t kEverywhere = UINT32_MAX;
+
 // One table of names and patterns with what they stand for.
 template <class T>
 class NameTable {
@@ -53,13 +56,17 @@ class NameTable {
     }
     it->entry.values.push_back(value);
   }
-  const std::vector<T>* Find(const std::string& name) const {
-    if (auto it = exact_.find(name); it != exact_.end()) return &it->second.values;
-    return nullptr;
+  // Entries of generations up to `own` are passed over where they do not name a namespace.
+  const std::vector<T>* Find(const std::string& name, uint32_t own = 0) const {
+    const auto it = exact_.find(name);
+    if (it == exact_.end()) return nullptr;
+    if (it->second.generation <= own && name.find("::") == std::string::npos) return nullptr;
+    return &it->second.values;
   }
   // The longest pattern that matches, with its length.
-  const std::vector<T>* FindPattern(const std::string& name, size_t* length) const {
+  const std::vector<T>* FindPattern(const std::string& name, size_t* length, uint32_t own = 0) const {
     for (const auto& pattern : patterns_) {
+      if (pattern.entry.generation <= own && (pattern.text.front() == '*' || pattern.text.find("::") == std::string::npos)) continue;
       if (MatchesPattern(pattern.text, name)) {
         *length = pattern.text.size();
         return &pattern.entry.values;
@@ -88,7 +95,7 @@ class NameTable {
 constexpr std::pair<std::string_view, Trait> kTraits[] = {
     {"order_free", Trait::kOrderFree}, {"sorts", Trait::kSorts},   {"suspends", Trait::kSuspends},
     {"rollover", Trait::kRollover},    {"hashes", Trait::kHashes}, {"compares", Trait::kCompares},
-    {"name_fields", Trait::kNameField}, {"spawns", Trait::kSpawns}};
+    {"name_fields", Trait::kNameField}, {"spawns", Trait::kSpawns}, {"ports", Trait::kPort}};
 constexpr std::pair<std::string_view, Trait> kTypes[] = {{"unordered", Trait::kUnordered},
                                                          {"ordered", Trait::kOrdered},
                                                          {"task", Trait::kTask},
@@ -120,6 +127,7 @@ struct ModelSet::State {
   std::map<Trait, NameTable<bool>> traits;
   std::string digest;
   uint32_t generation = 0;
+  uint32_t built_in = 0;  // generations up to here came with the tool
 
   Status Hazard(const YAML::Node& node, const std::string& origin);
   Status Command(const YAML::Node& node);
@@ -143,6 +151,7 @@ const ModelSet& ModelSet::BuiltIn() {
       auto status = set.AddYaml(text, std::string(name));
       LOCKSTEP_CHECK(status.has_value(), status.error().ToString());
     }
+    set.state_->built_in = set.state_->generation;
     return set;
   }();
   return models;
@@ -185,6 +194,7 @@ Status ModelSet::State::Hazard(const YAML::Node& node, const std::string& origin
   model.out = carry == "out";
   model.if_float = node["if_float"].as<bool>(false);
   model.through_library = node["through_library"].as<bool>(false);
+  model.derives = node["if_derives"].as<std::string>("");
   if (const auto literal = node["if_literal"]) {
     model.literal_argument = literal["argument"].as<int>(0);
     model.literal_pattern = literal["matches"].as<std::string>("*");
@@ -199,7 +209,9 @@ Status ModelSet::State::Hazard(const YAML::Node& node, const std::string& origin
   }
   const auto names = NamesOf(node);
   if (names.empty()) return Invalid(origin, node.Mark(), "expected `names` or `types`, found none");
-  for (const auto& name : names) functions.Add(name, model, generation);
+  // What is said about the members of a class holds for whatever derives from it, in the program as well.
+  const bool everywhere = !model.derives.empty() || node["also_own"].as<bool>(false);
+  for (const auto& name : names) functions.Add(name, model, everywhere ? kEverywhere : generation);
   return {};
 }
 
@@ -262,15 +274,16 @@ Status ModelSet::AddYaml(std::string_view text, const std::string& origin) {
   return {};
 }
 
-const std::vector<Model>* ModelSet::Find(const std::vector<std::string>& candidates) const {
+const std::vector<Model>* ModelSet::Find(const std::vector<std::string>& candidates, bool own) const {
+  const uint32_t passed_over = own ? state_->built_in : 0;
   for (const auto& name : candidates) {
-    if (const auto* found = state_->functions.Find(name)) return found;
+    if (const auto* found = state_->functions.Find(name, passed_over)) return found;
   }
   const std::vector<Model>* best = nullptr;
   size_t best_length = 0;
   for (const auto& name : candidates) {
     size_t length = 0;
-    const auto* found = state_->functions.FindPattern(name, &length);
+    const auto* found = state_->functions.FindPattern(name, &length, passed_over);
     if (found != nullptr && length > best_length) {
       best = found;
       best_length = length;
@@ -279,10 +292,11 @@ const std::vector<Model>* ModelSet::Find(const std::vector<std::string>& candida
   return best;
 }
 
-const Model* ModelSet::FindVariable(const std::string& name) const {
-  const auto* found = state_->variables.Find(name);
+const Model* ModelSet::FindVariable(const std::string& name, bool own) const {
+  const uint32_t passed_over = own ? state_->built_in : 0;
+  const auto* found = state_->variables.Find(name, passed_over);
   size_t length = 0;
-  if (found == nullptr) found = state_->variables.FindPattern(name, &length);
+  if (found == nullptr) found = state_->variables.FindPattern(name, &length, passed_over);
   return found == nullptr ? nullptr : &found->front();
 }
 

@@ -3,15 +3,18 @@
 //
 // File format (every list is optional):
 //   library: name
-//   safe | cut | inert | order_free | sorts | suspends | rollover | spawns | hashes | compares | name_fields: [pattern...]
+//   safe | cut | inert | order_free | sorts | suspends | rollover | spawns | hashes | compares | name_fields | ports: [pattern...]
 //   hazards:   [{rule, carry: effect|value|out|taint, names: [...], types: [...], if_literal: {argument, matches},
-//                if_float: bool, through_library: bool, sinks: [...]}]
+//                if_float: bool, if_derives: class, also_own: bool, through_library: bool, sinks: [...]}]
 //   variables: [{rule, carry, names}]
 //   commands:  [{names, name_args: [i...], decide_args: [i...], suspends: bool, needs_argument: i}]
 //   callables: [{kind: query|signal|update|predicate|side_effect, names}]
 //   types:     {unordered: [...], ordered: [...], atomic...: [...]}
 // A pattern is a qualified name without template arguments and inline namespaces; `*` matches any characters. An exact name
 // wins over a pattern, a longer pattern over a shorter one, a later file over an earlier one.
+//
+// A program may have functions of its own that are called like one of a library (`read`, `random`, `Config::load_config`): what comes
+// with the tool speaks about them only where it names their namespace or says `also_own`. Models of the user speak about everything.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +42,7 @@ struct Model {
   bool through_library = false;
   int literal_argument = -1;
   std::string literal_pattern;  // anchored `*` pattern
+  std::string derives;          // only members of classes that derive from this one
   uint32_t sinks = 0xff;
   uint32_t name_args = 0;
   uint32_t decide_args = 0;
@@ -47,7 +51,7 @@ struct Model {
 
 // Facts that go with any model: they are looked up separately because a safe function can also sort, suspend or wait.
 enum class Trait : uint8_t { kOrderFree, kSorts, kSuspends, kRollover, kHashes, kCompares, kUnordered, kOrdered, kQuery, kSignal,
-                             kUpdate, kPredicate, kSideEffect, kTask, kAwaitable, kNameField, kSpawns };
+                             kUpdate, kPredicate, kSideEffect, kTask, kAwaitable, kNameField, kSpawns, kPort };
 
 class ModelSet {
  public:
@@ -63,8 +67,9 @@ class ModelSet {
   Status AddYaml(std::string_view text, const std::string& origin);
 
   // Every model whose name matches one of the candidates best; several hazards may share a name under different conditions.
-  const std::vector<Model>* Find(const std::vector<std::string>& candidates) const;
-  const Model* FindVariable(const std::string& name) const;
+  // `own`: the function is the program's, not a library's.
+  const std::vector<Model>* Find(const std::vector<std::string>& candidates, bool own = false) const;
+  const Model* FindVariable(const std::string& name, bool own = false) const;
   bool Has(Trait trait, const std::vector<std::string>& candidates) const;
   bool Has(Trait trait, const std::string& name) const;
   // Digest over everything that was added: part of the cache key.
