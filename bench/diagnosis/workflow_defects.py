@@ -28,7 +28,7 @@ DEFECTS = [
     Defect("shops-asked-backwards", "order", "the shops are asked in the opposite order", COMPARISON,
            ((ASK, "    for (const std::string& shop : std::vector<std::string>(shops.rbegin(), shops.rend())) {\n"),), "comparison"),
     Defect("shipped-before-paid", "order", "the parcel is sent off before the payment", ORDER,
-           ((CHARGE, SHIP + CHARGE), (SHIP, "")), "order-shipped"),
+           ((SHIP, ""), (CHARGE, SHIP + CHARGE)), "order-shipped"),
     Defect("lock-dropped", "order", "updates no longer wait for each other", WAREHOUSE,
            (("    const auto lock = co_await mutex_.lock();\n", ""),), "warehouse"),
     Defect("shipping-renamed", "type", "parcels are sent by another activity", ORDER, (('kShip{"ship"', 'kShip{"send"'),), "order-shipped"),

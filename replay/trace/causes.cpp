@@ -7,6 +7,7 @@
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/time.h"
 #include "replay/trace/command_json.h"
+#include "replay/trace/suspects.h"
 
 namespace lockstep::replay {
 namespace {
@@ -265,35 +266,12 @@ class Ranker {
   // --- which line
   void CollectLines() {
     CollectChanges();
-    CollectFieldWords();
-    const Divergence& first = facts_.first;
+    // What is known to have changed goes before what could be wrong.
+    const double weight = facts_.edits.empty() ? 1 : 0.6;
+    for (Suspect& suspect : FindSuspects(SuspectsFrom(), tree_))
+      lines_.push_back({std::move(suspect.where), weight * suspect.score, std::move(suspect.why), -1});
     if (facts_.bad != nullptr && facts_.bad->where.known())
       lines_.push_back({facts_.bad->where, 0.9, "the last line known before it", -1});
-    if (first.where.known()) {
-      const bool missing = Is(first, {DivergenceKind::kMissingCommand});
-      lines_.push_back({first.where, missing ? 0.45 : 0.7,
-                        missing ? "the last command before the missing one" : "issues the command", -1});
-    }
-    if (first.recorded_where.known() && !(first.recorded_where == first.where)) {
-      lines_.push_back({first.recorded_where, Is(first, {DivergenceKind::kMissingCommand}) ? 0.5 : 0.3,
-                        "issued it when it was recorded", -1});
-    }
-    // What was issued, or not, or in another order, was decided by those who led there.
-    if (!Is(first, {DivergenceKind::kFieldChanged, DivergenceKind::kEventChanged, DivergenceKind::kSnapshotChanged}) &&
-        first.where.known()) {
-      double score = 0.6;
-      for (const SourceLine& call : path_) {
-        lines_.push_back({call, score, "leads to the command", -1});
-        score -= 0.04;
-      }
-    }
-    if (Is(first, {DivergenceKind::kMissingCommand, DivergenceKind::kOtherTask})) {
-      for (const AwaitView& view : facts_.awaits) {
-        if (!view.stack.empty())
-          lines_.push_back(
-              {view.stack.front(), view.main ? 0.55 : 0.35, "the code waits here instead, for " + view.waits_for, -1});
-      }
-    }
     std::stable_sort(lines_.begin(), lines_.end(),
                      [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
     std::vector<Candidate> unique;
@@ -304,6 +282,26 @@ class Ranker {
       if (!seen) unique.push_back(std::move(line));
     }
     lines_ = std::move(unique);
+  }
+
+  SuspectFacts SuspectsFrom() const {
+    SuspectFacts facts;
+    facts.first = facts_.first;
+    facts.all = facts_.all;
+    facts.fields = facts_.fields;
+    facts.began = facts_.began;
+    facts.awaits = facts_.awaits;
+    if (facts_.bad != nullptr) {
+      facts.issuers = facts_.bad->issuers;
+      facts.messages = facts_.bad->messages;
+    }
+    facts.field_words = FieldWords();
+    facts.actual_values = ValuesOf(false);
+    facts.expected_values = ValuesOf(true);
+    facts.path = path_;
+    facts.files = files_;
+    facts.distances = distances_;
+    return facts;
   }
 
   void CollectChanges() {
@@ -425,12 +423,13 @@ class Ranker {
     return values;
   }
 
-  // The names by which the code would speak of what differs.
+  // The names by which the code would speak of what differs: as text, or as `.name =`.
   std::vector<std::string> FieldWords() const {
     std::vector<std::string> words;
     const auto add = [&](std::string_view leaf) {
       if (leaf.size() < 3 || ParseInt64(leaf)) return;
       words.push_back("\"" + std::string(leaf) + "\"");
+      words.emplace_back(leaf);
       for (const auto& [protocol, code] : kFieldWords) {
         if (protocol == leaf) words.emplace_back(code);
       }
@@ -440,28 +439,6 @@ class Ranker {
     const std::string field = AttributeOf(facts_.first.field);
     add(field.substr(field.rfind('.') == std::string::npos ? 0 : field.rfind('.') + 1));
     return words;
-  }
-
-  void CollectFieldWords() {
-    for (const std::string& word : FieldWords()) {
-      int best = 3;
-      std::optional<Candidate> found;
-      for (const std::string& file : files_) {
-        const std::vector<std::string>* lines = tree_->Lines(file);
-        for (uint32_t i = 1; lines != nullptr && i <= lines->size(); ++i) {
-          if ((*lines)[i - 1].find(word) == std::string::npos) continue;
-          const int distance = DistanceTo(file, i);
-          if (distance >= best) continue;
-          best = distance;
-          const FunctionText* function = tree_->FunctionAt(file, i);
-          found = Candidate{{file, i, function != nullptr ? function->name : std::string()},
-                            0.8 - 0.06 * distance,
-                            "names what differs (" + word + ")",
-                            -1};
-        }
-      }
-      if (found) lines_.push_back(std::move(*found));
-    }
   }
 
   // --- does it differ again?

@@ -34,7 +34,8 @@ struct CauseFacts {
   workflow::Divergence first;
   std::vector<workflow::Divergence> all;  // of the same prefix
   std::vector<JsonDifference> fields;     // between expected and actual
-  std::vector<AwaitView> awaits;          // where the code stood at the end of that task
+  std::vector<AwaitView> began;           // where the code stood before that task
+  std::vector<AwaitView> awaits;          // and at its end
   const ProbeResult* bad = nullptr;
   const ProbeResult* again = nullptr;  // the same prefix under other conditions; nullptr: not tried
   const ProbeResult* environment = nullptr;

@@ -144,12 +144,35 @@ Json WithAttributes(const Message& message) {
                                                  : MessageJson(message.GetReflection()->GetMessage(message, field)));
 }
 
+// Of the one set attributes message.
+std::string TypeNameIn(const pb::Message& message) {
+  const pb::OneofDescriptor* attributes = message.GetDescriptor()->FindOneofByName("attributes");
+  const pb::FieldDescriptor* set =
+      attributes != nullptr ? message.GetReflection()->GetOneofFieldDescriptor(message, attributes) : nullptr;
+  if (set == nullptr || set->message_type() == nullptr) return {};
+  const pb::Message& inner = message.GetReflection()->GetMessage(message, set);
+  for (const char* name : {"activity_type", "workflow_type", "signal_name", "marker_name"}) {
+    const pb::FieldDescriptor* field = inner.GetDescriptor()->FindFieldByName(name);
+    if (field == nullptr) continue;
+    if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_STRING) return inner.GetReflection()->GetString(inner, field);
+    if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    const pb::Message& type = inner.GetReflection()->GetMessage(inner, field);
+    if (const pb::FieldDescriptor* text = type.GetDescriptor()->FindFieldByName("name"); text != nullptr)
+      return type.GetReflection()->GetString(type, text);
+  }
+  return {};
+}
+
 }  // namespace
 
 Json CommandJson(const temporal::api::command::v1::Command& command) { return WithAttributes(command); }
 Json CommandEventJson(const workflow::HistoryEvent& event) {
   return WithAttributes(event).Set("eventId", event.event_id());
 }
+
+std::string CommandTypeName(const temporal::api::command::v1::Command& command) { return TypeNameIn(command); }
+
+std::string EventTypeNameOf(const workflow::HistoryEvent& event) { return TypeNameIn(event); }
 
 std::string AttributePointer(std::string_view field) {
   // Behind the attribute's name a place inside its payload is a pointer already.

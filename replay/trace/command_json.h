@@ -15,6 +15,10 @@ namespace lockstep::replay {
 Json CommandJson(const temporal::api::command::v1::Command& command);
 Json CommandEventJson(const workflow::HistoryEvent& event);
 
+// The name of the activity, workflow or signal that it is about, or of the marker; empty when it has none.
+std::string CommandTypeName(const temporal::api::command::v1::Command& command);
+std::string EventTypeNameOf(const workflow::HistoryEvent& event);
+
 // RFC 6901 pointer below /attributes for an attribute path (`retryPolicy.maximumAttempts`).
 std::string AttributePointer(std::string_view field);
 // The attribute alone, without the place inside its payload: `input` of `input/0/cursor/x`.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <utility>
 
 #include "engine-core/base/bytes.h"
 
@@ -311,7 +312,9 @@ class Outline {
     }
     if ((head->scope || head->type) && !head->value && depth_ < kMaxScopes) {
       ++depth_;
+      const std::string outer = std::exchange(class_, head->type ? ClassName(*head, at) : class_);
       const size_t close = Scope(at + 1);
+      class_ = outer;
       --depth_;
       // What may follow a class up to its semicolon says nothing.
       head->begin = SIZE_MAX;
@@ -322,6 +325,15 @@ class Outline {
       head->value = true;
     }
     return Match(at) + 1;
+  }
+
+  // `class Order final : public Base {`: the name before the bases.
+  std::string ClassName(const Head& head, size_t brace) const {
+    std::string name;
+    for (size_t i = head.begin; i < brace && At(i) != ":"; ++i) {
+      if (tokens_[i].kind == TokenKind::kName && !IsKeyword(At(i))) name = At(i);
+    }
+    return name;
   }
 
   // `LOCKSTEP_JSON(...)` at the beginning of a declaration, with nothing that makes it a function.
@@ -362,23 +374,59 @@ class Outline {
   }
 
   void Add(ItemKind kind, const Head& head, size_t last) {
-    Item item{kind, At(head.name), head.begin, last + 1, tokens_[head.begin].line, tokens_[last].line, {}, {}};
-    std::set<std::string> calls, names;
+    Item item;
+    item.kind = kind;
+    item.name = At(head.name);
+    item.scope = head.name >= 2 && Is(head.name - 1, "::") ? At(head.name - 2) : class_;
+    item.begin = head.begin;
+    item.end = last + 1;
+    item.first = tokens_[head.begin].line;
+    item.last = tokens_[last].line;
+    std::set<std::string> calls, names, locals, writes;
     for (size_t i = head.begin; i <= last; ++i) {
       if (tokens_[i].kind != TokenKind::kName || IsKeyword(At(i))) continue;
       names.insert(At(i));
       const bool handed_on = i >= 3 && Is(i - 1, "::") && Is(i - 3, "&");
       if ((i != head.name && Is(i + 1, "(")) || handed_on) calls.insert(At(i));
+      if (i != head.name && IsDeclared(tokens_, i)) {
+        locals.insert(At(i));
+      } else if (IsWritten(i)) {
+        writes.insert(At(i));
+      }
     }
     item.calls.assign(calls.begin(), calls.end());
     item.names.assign(names.begin(), names.end());
+    item.locals.assign(locals.begin(), locals.end());
+    item.writes.assign(writes.begin(), writes.end());
     items_.push_back(std::move(item));
   }
 
   static constexpr int kMaxScopes = 64;
 
+  // Something is assigned to the name, to a part of it, or called on it that changes it.
+  bool IsWritten(size_t at) const {
+    constexpr std::string_view kAssign[] = {"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "++", "--"};
+    constexpr std::string_view kChange[] = {
+        "push_back", "pop_back", "push_front", "pop_front", "insert",       "emplace",     "erase",
+        "clear",     "reset",    "set",        "Set",       "Push",         "push",        "pop",
+        "assign",    "append",   "resize",     "swap",      "emplace_back", "try_emplace", "insert_or_assign",
+        "store",     "send",     "close",      "merge",     "sort"};
+    if (at > 0 && (Is(at - 1, "++") || Is(at - 1, "--"))) return true;
+    size_t next = at + 1;
+    if (Is(next, "[")) next = Match(next) + 1;
+    // A part of it: a.b.c = x.
+    while ((Is(next, ".") || Is(next, "->")) && next + 2 < tokens_.size() &&
+           tokens_[next + 1].kind == TokenKind::kName && !Is(next + 2, "("))
+      next += 2;
+    if (next >= tokens_.size()) return false;
+    if (std::find(std::begin(kAssign), std::end(kAssign), At(next)) != std::end(kAssign)) return true;
+    return (At(next) == "." || At(next) == "->") && Is(next + 2, "(") &&
+           std::find(std::begin(kChange), std::end(kChange), At(next + 1)) != std::end(kChange);
+  }
+
   const std::vector<Token>& tokens_;
   std::vector<Item> items_;
+  std::string class_;  // around what is being read
   int depth_ = 0;
 };
 
@@ -387,6 +435,44 @@ class Outline {
 bool IsKeyword(std::string_view name) { return std::binary_search(std::begin(kKeywords), std::end(kKeywords), name); }
 
 std::vector<Token> Tokens(const std::vector<std::string>& lines) { return Reader(lines).Read(); }
+
+std::vector<size_t> StatementsOf(const std::vector<Token>& tokens) {
+  std::vector<size_t> begins;
+  int depth = 0;
+  bool head = false;
+  bool fresh = true;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (fresh) begins.push_back(i);
+    fresh = false;
+    const std::string& text = tokens[i].text;
+    if (depth == 0 && (text == "if" || text == "for" || text == "while" || text == "switch")) head = true;
+    if (text == "(" || text == "[") ++depth;
+    if (text == ")" || text == "]") depth = std::max(0, depth - 1);
+    if (depth > 0) continue;
+    const bool ends_head = head && text == ")";
+    if (ends_head) head = false;
+    fresh = ends_head || text == ";" || text == "{" || text == "}" || text == "else" ||
+            tokens[i].kind == TokenKind::kDirective;
+  }
+  begins.push_back(tokens.size());
+  return begins;
+}
+
+bool IsDeclared(const std::vector<Token>& tokens, size_t at) {
+  if (at == 0 || at + 1 >= tokens.size()) return false;
+  const Token& before = tokens[at - 1];
+  const std::string& after = tokens[at + 1].text;
+  constexpr std::string_view kAfter[] = {"=", ";", ",", ")", "{", "(", ":", "[", "]"};
+  if (std::find(std::begin(kAfter), std::end(kAfter), after) == std::end(kAfter)) return false;
+  if (before.kind == TokenKind::kName) {
+    constexpr std::string_view kNoTypes[] = {"return", "co_return", "co_await", "co_yield", "throw",  "else",
+                                             "case",   "goto",      "new",      "delete",   "sizeof", "operator"};
+    return std::find(std::begin(kNoTypes), std::end(kNoTypes), before.text) == std::end(kNoTypes);
+  }
+  if (before.text == ">" || before.text == "&" || before.text == "*" || before.text == "&&") return true;
+  // auto [a, b], and lambdas that catch `x = ...`.
+  return before.text == "[" || (before.text == "," && (after == "]" || after == ","));
+}
 
 std::vector<Item> ItemsOf(const std::vector<Token>& tokens) { return Outline(tokens).Read(); }
 

@@ -30,13 +30,24 @@ enum class ItemKind : uint8_t { kFunction, kDeclaration, kMacro };
 // arguments.
 struct Item {
   ItemKind kind = ItemKind::kFunction;
-  std::string name;                // last part only: `Dispatch`
-  size_t begin = 0, end = 0;       // tokens
-  uint32_t first = 0, last = 0;    // lines, inclusive
-  std::vector<std::string> calls;  // names followed by `(` or handed on as `&C::name`, sorted
-  std::vector<std::string> names;  // all names, sorted
+  std::string name;              // last part only: `Dispatch`
+  std::string scope;             // class it belongs to: around it, or before `::`
+  size_t begin = 0, end = 0;     // tokens
+  uint32_t first = 0, last = 0;  // lines, inclusive
+  // All sorted.
+  std::vector<std::string> calls;   // names followed by `(`, or handed on as `&C::name`
+  std::vector<std::string> names;   // all names
+  std::vector<std::string> locals;  // names that it declares itself
+  std::vector<std::string> writes;  // names that it gives a value, or calls something on that does
 };
 std::vector<Item> ItemsOf(const std::vector<Token>& tokens);
+
+// Where each statement begins, and behind them the number of tokens. A statement ends with `;` or a brace outside of
+// parentheses, with the head of `if`, `for`, `while` and `switch`, or with `else`.
+std::vector<size_t> StatementsOf(const std::vector<Token>& tokens);
+
+// The name at `at` is being declared: a type or another declarator stands before it.
+bool IsDeclared(const std::vector<Token>& tokens, size_t at);
 
 // Words of the language that name nothing.
 bool IsKeyword(std::string_view name);

@@ -90,6 +90,29 @@ TEST(Items, MacrosWithTheirArguments) {
   EXPECT_EQ(items[2].kind, ItemKind::kFunction);
 }
 
+TEST(Items, ScopesLocalsAndWrites) {
+  const auto items =
+      ItemsOf(TokensOf("class A : B {\n  void F(int n) { const int half = n / 2; sum_ += half; order_.name = x; "
+                       "list_.push_back(n); stock_[n] = 1; }\n};\nvoid C::G() { ++count_; return done_ == true; }\n"));
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0].scope, "A");
+  EXPECT_EQ(items[1].scope, "C");
+  EXPECT_THAT(items[0].locals, ElementsAre("half", "n"));
+  EXPECT_THAT(items[0].writes, ElementsAre("list_", "name", "order_", "stock_", "sum_"));
+  EXPECT_THAT(items[1].writes, ElementsAre("count_"));
+}
+
+TEST(Statements, EndWithSemicolonsBracesAndHeads) {
+  const auto tokens = TokensOf("if (a(1); b) { c(); } else d([] { e(); }); for (;;) f();");
+  std::vector<std::string> statements;
+  const auto begins = StatementsOf(tokens);
+  for (size_t s = 0; s + 1 < begins.size(); ++s) {
+    std::string& text = statements.emplace_back();
+    for (size_t i = begins[s]; i < begins[s + 1]; ++i) text += tokens[i].text;
+  }
+  EXPECT_THAT(statements, ElementsAre("if(a(1);b)", "{", "c();", "}", "else", "d([]{e();});", "for(;;)", "f();"));
+}
+
 TEST(Items, BracketsThatDoNotMatchEndSomewhere) {
   for (const std::string_view text : {"}}}", "{{{", "int f( {", "class A {", "namespace", "x = ", "template <",
                                       "operator", "A(", "#", "int f() : a{", "){}("}) {

@@ -157,29 +157,6 @@ bool IsControl(const Token& token) {
   return token.text == "if" || token.text == "for" || token.text == "while" || token.text == "switch";
 }
 
-// Tokens by the statements they make: one ends with `;` or a brace outside of parentheses, with the head of `if`,
-// `for`, `while` and `switch`, or with `else`.
-std::vector<size_t> StatementsOf(const std::vector<Token>& tokens) {
-  std::vector<size_t> begins;
-  int depth = 0;
-  bool head = false;
-  bool fresh = true;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (fresh) begins.push_back(i);
-    fresh = false;
-    const std::string& text = tokens[i].text;
-    if (depth == 0 && IsControl(tokens[i])) head = true;
-    if (text == "(" || text == "[") ++depth;
-    if (text == ")" || text == "]") depth = std::max(0, depth - 1);
-    if (depth > 0) continue;
-    const bool ends_head = head && text == ")";
-    if (ends_head) head = false;
-    fresh = ends_head || EndsStatement(tokens[i]) || text == "else" || tokens[i].kind == TokenKind::kDirective;
-  }
-  begins.push_back(tokens.size());
-  return begins;
-}
-
 // Without log lines, and without braces around a single statement. How many log lines there were.
 size_t LeaveOutWhatSaysNothing(std::vector<Token>* tokens) {
   const std::vector<size_t> begins = StatementsOf(*tokens);
@@ -280,23 +257,6 @@ double Likeness(const std::vector<Token>& left, const std::vector<Token>& right)
 
 bool IsMember(const std::vector<Token>& tokens, size_t at) {
   return at > 0 && (tokens[at - 1].text == "." || tokens[at - 1].text == "->" || tokens[at - 1].text == "::");
-}
-
-// `at` is a name that is being declared: a type or another declarator stands before it.
-bool IsDeclared(const std::vector<Token>& tokens, size_t at) {
-  if (at == 0 || at + 1 >= tokens.size()) return false;
-  const Token& before = tokens[at - 1];
-  const std::string& after = tokens[at + 1].text;
-  constexpr std::string_view kAfter[] = {"=", ";", ",", ")", "{", "(", ":", "[", "]"};
-  if (std::find(std::begin(kAfter), std::end(kAfter), after) == std::end(kAfter)) return false;
-  if (before.kind == TokenKind::kName) {
-    constexpr std::string_view kNoTypes[] = {"return", "co_return", "co_await", "co_yield", "throw",  "else",
-                                             "case",   "goto",      "new",      "delete",   "sizeof", "operator"};
-    return std::find(std::begin(kNoTypes), std::end(kNoTypes), before.text) == std::end(kNoTypes);
-  }
-  if (before.text == ">" || before.text == "&" || before.text == "*" || before.text == "&&") return true;
-  // auto [a, b], and lambdas that catch `x = ...`.
-  return before.text == "[" || (before.text == "," && (after == "]" || after == ","));
 }
 
 // Statements are compared first, and words inside of those that have a like one on the other side.

@@ -17,12 +17,15 @@
 #include <memory>
 #include <thread>
 
+#include "engine-core/base/bytes.h"
 #include "engine-core/base/sha256.h"
 #include "engine-core/state/event.h"
 #include "engine-core/state/snapshot.h"
 #include "engine-core/workflow/execution.h"
+#include "engine-core/workflow/match.h"
 #include "engine-core/workflow/registry.h"
 #include "engine-core/workflow/slices.h"
+#include "replay/history/pending.h"
 #include "replay/session/batch.h"
 #include "replay/trace/command_json.h"
 #include "replay/trace/state_view.h"
@@ -173,7 +176,12 @@ class PrefixReplay {
       running_since.store(execution != nullptr ? NowMillis() : 0);
     };
     session.on_step = [this, position](const SessionStep& step) {
-      if (step.matched) return ++done_ < options_.tasks;
+      if (step.matched) {
+        ++done_;
+        if (done_ + 1 == options_.tasks) began_ = AwaitsJson(step.execution);
+        return done_ < options_.tasks;
+      }
+      NoteIssuers(step);
       // The commands are gone once they are matched; only the last task's are wanted, and the first task may be the
       // last.
       if (done_ + 1 == options_.tasks) NoteTask(position, step);
@@ -201,11 +209,44 @@ class PrefixReplay {
       commands.Push(std::move(command));
     }
     for (const HistoryEvent* event : step.task.recorded) recorded.Push(CommandEventJson(*event));
-    for (const AwaitView& view : AwaitViews(step.execution)) awaits.Push(ToJson(view));
+    awaits = AwaitsJson(step.execution);
+    messages_ = MessagesJson(step.task);
     detail_.Set("execution", Json::Size(position + 1))
         .Set("commands", std::move(commands))
         .Set("recorded", std::move(recorded));
-    detail_.Set("awaits", std::move(awaits));
+    detail_.Set("awaits", std::move(awaits)).Set("began", std::move(began_));
+  }
+
+  static Json AwaitsJson(const workflow::Execution& execution) {
+    Json awaits = Json::MakeArray();
+    for (const AwaitView& view : AwaitViews(execution)) awaits.Push(ToJson(view));
+    return awaits;
+  }
+
+  // A line is known by its place and the type of what it issues; what it issued last tells most.
+  void NoteIssuers(const SessionStep& step) {
+    for (const workflow::IssuedCommand& issued : step.execution.commands()) {
+      const workflow::SourceLine where = workflow::ToSourceLine(issued.where);
+      if (!where.known()) continue;
+      const std::string type = CommandTypeName(*issued.command);
+      issuers_[{where.file, where.line, type}] = {workflow::IdentityOf(*issued.command).ToString(), type, where};
+    }
+  }
+
+  static Json MessagesJson(const workflow::TaskSlice& task) {
+    Json messages = Json::MakeArray();
+    for (const HistoryEvent* event : task.events) {
+      Json message = Json::MakeObject();
+      if (event->has_workflow_execution_signaled_event_attributes())
+        message.Set("kind", "signal")
+            .Set("name", PrintableUtf8(event->workflow_execution_signaled_event_attributes().signal_name()));
+      else if (event->has_workflow_execution_cancel_requested_event_attributes())
+        message.Set("kind", "cancel");
+      else
+        message.Set("kind", workflow::IdentityOf(*event).ToString()).Set("openedBy", history::OpenedBy(*event));
+      messages.Push(std::move(message));
+    }
+    return messages;
   }
 
   Json Result() {
@@ -229,6 +270,8 @@ class PrefixReplay {
                              {"expectedDigest", expected},
                              {"actualDigest", actual},
                              {"divergences", std::move(divergences)},
+                             {"issuers", IssuersJson()},
+                             {"messages", std::move(messages_)},
                              {"detail", std::move(detail_)}});
   }
 
@@ -236,9 +279,24 @@ class PrefixReplay {
   const TaskPlan& plan_;
   const ProbeOptions& options_;
   EngineLog log_;
+  Json IssuersJson() const {
+    Json issuers = Json::MakeArray();
+    for (const auto& [place, issuer] : issuers_) {
+      issuers.Push(Json::MakeObject({{"command", PrintableUtf8(issuer.command)},
+                                     {"type", PrintableUtf8(issuer.type)},
+                                     {"file", issuer.where.file},
+                                     {"line", static_cast<int64_t>(issuer.where.line)},
+                                     {"function", issuer.where.function}}));
+    }
+    return issuers;
+  }
+
   size_t done_ = 0;
   std::vector<Divergence> divergences_;
+  std::map<std::tuple<std::string, uint32_t, std::string>, Issuer> issuers_;
   Json detail_ = Json::MakeObject();
+  Json began_ = Json::MakeArray();
+  Json messages_ = Json::MakeArray();
 };
 
 [[noreturn]] void RunInChild(const ReplayInput& input, const TaskPlan& plan, const ProbeOptions& options) {
@@ -335,6 +393,10 @@ Result<ProbeResult> ReadAnswer(std::string text, int status, bool timed_out, con
     LOCKSTEP_ASSIGN(Divergence divergence, DivergenceFromJson(entry));
     result.divergences.push_back(std::move(divergence));
   }
+  for (const Json& entry : json.Find("issuers")->AsArray())
+    result.issuers.push_back({entry.GetString("command"), entry.GetString("type"), LineFromJson(&entry)});
+  for (const Json& entry : json.Find("messages")->AsArray())
+    result.messages.push_back({entry.GetString("kind"), entry.GetString("name"), entry.GetInt("openedBy")});
   result.in_step = result.divergences.empty();
   result.detail = std::move(*json.Find("detail"));
   return result;

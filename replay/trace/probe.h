@@ -53,6 +53,20 @@ struct ProbeOptions {
   int64_t deadlock_ms = 2'000;
 };
 
+// A line that issues commands: the last one of each kind that it issued in this prefix.
+struct Issuer {
+  std::string command;  // `ActivityTaskScheduled step/a/1`
+  std::string type;     // of the activity, child, marker or signal
+  workflow::SourceLine where;
+};
+
+// What came for the code with a workflow task.
+struct TaskMessage {
+  std::string kind;       // `signal`, `cancel`, or the event's type
+  std::string name;       // of a signal
+  int64_t opened_by = 0;  // event of the command that it answers
+};
+
 struct ProbeResult {
   size_t tasks = 0;
   Condition condition = Condition::kAsItIs;
@@ -65,8 +79,10 @@ struct ProbeResult {
   workflow::SourceLine where;                     // last known line, when it crashed or spun
   // {"commands": [{"command", "attributes", "source"}], "recorded": [...], "awaits": [...], "engineEvents": {runSeq:
   // event},
-  //  "runSeq", "snapshotHash", "execution"}: of the last task that ran.
+  //  "runSeq", "snapshotHash", "execution"}: of the last task that ran; "began": awaits before it.
   Json detail;
+  std::vector<Issuer> issuers;
+  std::vector<TaskMessage> messages;  // of the last task
 };
 
 // Error: PROBE_FAILED (the process could not be made or said nothing sensible).

@@ -16,6 +16,10 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxSourceBytes = uint64_t{8} << 20;
 
+bool Has(const std::vector<std::string>& sorted, const std::string& name) {
+  return std::binary_search(sorted.begin(), sorted.end(), name);
+}
+
 bool IsName(char c) { return IsAsciiAlnum(c) || c == '_'; }
 
 std::vector<std::string> LinesOf(std::string_view text) {
@@ -200,10 +204,17 @@ const std::vector<FunctionText>& SourceTree::Functions(const std::string& file) 
   std::vector<FunctionText>& functions = functions_[file];
   const std::vector<std::string>* lines = Lines(file);
   if (lines == nullptr) return functions;
-  for (Item& item : ItemsOf(Tokens(*lines)))
-    functions.push_back(
-        {std::move(item.name), file, item.first, item.last, item.kind, std::move(item.calls), std::move(item.names)});
+  for (Item& item : ItemsOf(Words(file)))
+    functions.push_back({std::move(item.name), file, item.first, item.last, item.kind, std::move(item.scope),
+                         std::move(item.calls), std::move(item.names), std::move(item.locals), std::move(item.writes)});
   return functions;
+}
+
+const std::vector<Token>& SourceTree::Words(const std::string& file) {
+  const auto known = words_.find(file);
+  if (known != words_.end()) return known->second;
+  const std::vector<std::string>* lines = Lines(file);
+  return words_[file] = lines != nullptr ? Tokens(*lines) : std::vector<Token>();
 }
 
 const FunctionText* SourceTree::FunctionAt(const std::string& file, uint32_t line) {
@@ -233,32 +244,49 @@ std::vector<std::string> SourceTree::Neighbours(const std::vector<std::string>& 
 
 std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std::string>& files,
                                          const std::vector<workflow::SourceLine>& from, int limit) {
-  std::multimap<std::string, const FunctionText*> by_name;
+  std::multimap<std::string_view, const FunctionText*> by_name, by_class, by_write;
   for (const std::string& file : files) {
-    for (const FunctionText& function : tree->Functions(file)) by_name.emplace(function.name, &function);
+    for (const FunctionText& function : tree->Functions(file)) {
+      by_name.emplace(function.name, &function);
+      if (!function.scope.empty()) by_class.emplace(function.scope, &function);
+      for (const std::string& name : function.writes) {
+        if (!Has(function.locals, name)) by_write.emplace(name, &function);
+      }
+    }
   }
-  std::map<std::string, int> distances;
-  std::deque<const FunctionText*> queue;
+  std::map<const FunctionText*, int> distances;
+  std::vector<std::vector<const FunctionText*>> rounds(static_cast<size_t>(limit) + 1);
   const auto visit = [&](const FunctionText* function, int distance) {
-    if (distance <= limit && distances.emplace(function->file + ":" + std::to_string(function->first), distance).second)
-      queue.push_back(function);
+    if (distance > limit) return;
+    const auto [entry, fresh] = distances.emplace(function, distance);
+    if (!fresh && entry->second <= distance) return;
+    entry->second = distance;
+    rounds[static_cast<size_t>(distance)].push_back(function);
   };
   for (const workflow::SourceLine& line : from) {
     if (const FunctionText* function = tree->FunctionAt(line.file, line.line)) visit(function, 0);
   }
-  while (!queue.empty()) {
-    const FunctionText* function = queue.front();
-    queue.pop_front();
-    const int distance = distances[function->file + ":" + std::to_string(function->first)];
-    for (const std::string& name : function->names) {
-      const bool call = std::binary_search(function->calls.begin(), function->calls.end(), name);
-      const auto [begin, end] = by_name.equal_range(name);
-      for (auto it = begin; it != end; ++it) {
-        if (call || it->second->kind == ItemKind::kDeclaration) visit(it->second, distance + 1);
+  for (int distance = 0; distance <= limit; ++distance) {
+    for (size_t i = 0; i < rounds[static_cast<size_t>(distance)].size(); ++i) {
+      const FunctionText* function = rounds[static_cast<size_t>(distance)][i];
+      if (distances[function] != distance) continue;
+      for (const std::string& name : function->names) {
+        const bool call = Has(function->calls, name);
+        for (auto [it, end] = by_name.equal_range(name); it != end; ++it) {
+          if (call || it->second->kind == ItemKind::kDeclaration) visit(it->second, distance + 1);
+        }
+        // A macro that registers a class leads to what is in it.
+        for (auto [it, end] = by_class.equal_range(name); function->kind == ItemKind::kMacro && it != end; ++it)
+          visit(it->second, distance + 1);
+        if (call || Has(function->locals, name)) continue;
+        for (auto [it, end] = by_write.equal_range(name); it != end; ++it) visit(it->second, distance + 2);
       }
     }
   }
-  return distances;
+  std::map<std::string, int> by_place;
+  for (const auto& [function, distance] : distances)
+    by_place[function->file + ":" + std::to_string(function->first)] = distance;
+  return by_place;
 }
 
 std::vector<workflow::SourceLine> CallPath(SourceTree* tree, const std::vector<std::string>& files,

@@ -48,8 +48,9 @@ struct FunctionText {
   uint32_t first = 0;  // lines, 1-based, inclusive
   uint32_t last = 0;
   ItemKind kind = ItemKind::kFunction;
-  std::vector<std::string> calls;  // names followed by `(`, sorted
-  std::vector<std::string> names;  // all, sorted
+  std::string scope;  // class it belongs to
+  // As in Item, sorted.
+  std::vector<std::string> calls, names, locals, writes;
 };
 
 // The text of the tree, and its functions as the text shows them (cpp_text.h). Used to rank, never to decide.
@@ -66,6 +67,8 @@ class SourceTree {
   const std::vector<std::string>* Lines(const std::string& file);
   const std::vector<FunctionText>& Functions(const std::string& file);
   const FunctionText* FunctionAt(const std::string& file, uint32_t line);
+  // The words of a file; empty when there is no such file.
+  const std::vector<Token>& Words(const std::string& file);
   // C++ files that stand in the same folders as these.
   std::vector<std::string> Neighbours(const std::vector<std::string>& files);
 
@@ -74,9 +77,11 @@ class SourceTree {
   std::map<std::string, std::optional<std::vector<std::string>>> lines_;
   std::map<std::string, std::vector<FunctionText>> functions_;
   std::map<std::string, std::string> relative_;
+  std::map<std::string, std::vector<Token>> words_;
 };
 
-// How many calls away each function is from the given ones (0: one of them), by `file:first`, at most `limit`.
+// How many calls away each function is from the given ones (0: one of them), by `file:first`, at most `limit`. What
+// writes the state that a function reads counts as two calls away.
 std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std::string>& files,
                                          const std::vector<workflow::SourceLine>& from, int limit);
 

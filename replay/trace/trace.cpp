@@ -168,12 +168,19 @@ class Tracer {
     report_.first = Decisive(report_.all);
     report_.expected_digest = bad_.expected_digest;
     report_.actual_digest = bad_.actual_digest;
-    if (const Json* awaits = bad_.detail.Find("awaits"); awaits != nullptr) {
-      for (const Json& view : awaits->AsArray()) report_.awaits.push_back(AwaitFromJson(view));
+    report_.awaits = AwaitsFrom("awaits");
+    report_.began = AwaitsFrom("began");
+    for (Issuer& issuer : bad_.issuers) Locate(&issuer.where);
+  }
+
+  std::vector<AwaitView> AwaitsFrom(const char* member) {
+    std::vector<AwaitView> views;
+    const Json* awaits = bad_.detail.Find(member);
+    for (size_t i = 0; awaits != nullptr && i < awaits->AsArray().size(); ++i) {
+      views.push_back(AwaitFromJson(awaits->AsArray()[i]));
+      for (workflow::SourceLine& frame : views.back().stack) Locate(&frame);
     }
-    for (AwaitView& view : report_.awaits) {
-      for (workflow::SourceLine& frame : view.stack) Locate(&frame);
-    }
+    return views;
   }
 
   // By the names of the tree, as changes and findings have them.
@@ -262,6 +269,7 @@ class Tracer {
     facts.first = report_.first;
     facts.all = report_.all;
     facts.fields = report_.fields;
+    facts.began = report_.began;
     facts.awaits = report_.awaits;
     facts.bad = &bad_;
     facts.again = again_ ? &*again_ : nullptr;

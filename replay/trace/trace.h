@@ -63,6 +63,7 @@ struct TraceReport {
   std::vector<ProbeNote> experiments;  // under other conditions
   workflow::Divergence first;
   std::vector<workflow::Divergence> all;  // of the first task that differs
+  std::vector<AwaitView> began;           // where the code stood before that task, and at its end
   std::vector<AwaitView> awaits;
   Json expected;  // side by side; null: nothing on that side
   Json actual;
