@@ -20,7 +20,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.nexus.v1 import EndpointSpec, EndpointTarget
 from temporalio.api.operatorservice.v1 import CreateNexusEndpointRequest
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHistory, WorkflowHistoryEventFilterType, WorkflowUpdateFailedError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import FailureError
 from temporalio.worker import Replayer, Worker
@@ -181,6 +181,7 @@ class Suite:
         self.runs = []
         self.histories = {side: {} for side in SIDES}  # by workflow id and run id
         self.errors = []
+        self.schedule_outcomes = {}
 
     def start(self, name, *command):
         log = open(self.folder / f"{name}.log", "w")
@@ -237,7 +238,7 @@ class Suite:
                     await self.client.start_workflow("patient_child", id=f"{name}-{side}", task_queue=side)
             self.runs = [Run(self, case, side) for case in CASES for side in SIDES]
             await asyncio.gather(*[self.guard(run.go(), run.id) for run in self.runs], self.guard(self.reset(), "reset"),
-                                 self.guard(self.serve_cpp_client(), "client"))
+                                 self.guard(self.serve_cpp_client(), "client"), *[self.guard(self.schedule(side), "schedule") for side in SIDES])
             for side in SIDES:
                 await self.client.get_workflow_handle(f"steering-parent-{side}/left").signal("stop", "end")
             await self.fetch()
@@ -266,6 +267,24 @@ class Suite:
                 reason="try again", workflow_task_finish_event_id=point, request_id=f"again-{side}"))
             again = await asyncio.wait_for(self.client.get_workflow_handle(handle.id, run_id=response.run_id).result(), 30)
             self.reset_results[side] = [first, again]
+
+    # A chain of four runs by a cron schedule, the third of which fails.
+    async def schedule(self, side):
+        handle = await self.client.start_workflow("tally", id=f"tally-{side}", task_queue=side, cron_schedule="@every 1s",
+                                                  run_timeout=datetime.timedelta(seconds=60))
+        run_id, outcomes = handle.first_execution_run_id, []
+        while len(outcomes) < 4:
+            run = self.client.get_workflow_handle(handle.id, run_id=run_id)
+            events = run.fetch_history_events(wait_new_event=True, event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT)
+            last = [event async for event in events][-1]
+            closed = last.workflow_execution_continued_as_new_event_attributes
+            if closed.HasField("failure"):
+                outcomes.append(closed.failure.application_failure_info.type)
+            else:
+                outcomes.append(json.loads(closed.last_completion_result.payloads[0].data))
+            run_id = closed.new_execution_run_id
+        await self.client.get_workflow_handle(handle.id, run_id=run_id).terminate()
+        self.schedule_outcomes[side] = outcomes
 
     # The other direction: a C++ program steers workflows that a Python worker serves.
     async def serve_cpp_client(self):
@@ -297,6 +316,8 @@ class Suite:
             await asyncio.sleep(0.1)
         for execution in found:
             history = await self.client.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
+            if not any(event.HasField("workflow_task_completed_event_attributes") for event in history.events):
+                continue  # the last of a schedule, terminated before its time came
             side = history.events[0].workflow_execution_started_event_attributes.task_queue.name
             self.histories[side][f"{execution.id}@{execution.run_id}"] = history
             for folder in filter(None, (self.folder, KEEP)):
@@ -357,6 +378,10 @@ class InteropTest(unittest.TestCase):
 
     def test_reset_runs_end_alike(self):
         self.assertEqual(suite.reset_results["py"], suite.reset_results["cpp"])
+
+    def test_scheduled_runs_see_what_the_run_before_came_to(self):
+        for side in SIDES:
+            self.assertEqual(suite.schedule_outcomes.get(side), [1, 2, "TIRED", 12], side)
 
     def test_a_cpp_client_steers_python_workflows(self):
         self.assertEqual(suite.client_said[1:5], [2, {"letters": ["a:1", "b:2"], "doubled": []}, 7, {"failed": "BAD_AMOUNT"}])

@@ -405,6 +405,19 @@ class SecondChance {
 };
 LOCKSTEP_REGISTER_WORKFLOW(SecondChance, "second_chance", wf::CommonCore())
 
+class Tally {
+ public:
+  wf::Task<wf::Outcome<int64_t>> Run() {
+    const auto before = lockstep::workflow::ReadFirstJson(wf::last_result());
+    const int64_t count = before && before->is_int() ? before->AsInt() : 0;
+    const bool failed = wf::last_failure() != nullptr;
+    co_await wf::sleep(10);
+    if (count == 2 && !failed) co_return lockstep::Error("TIRED", "two is enough", true);
+    co_return count + (failed ? 10 : 1);
+  }
+};
+LOCKSTEP_REGISTER_WORKFLOW(Tally, "tally", wf::CommonCore())
+
 class Relay {
  public:
   wf::Task<wf::Outcome<lockstep::Json>> Run(std::string queue) {

@@ -457,6 +457,20 @@ class SecondChance:
         return workflow.info().attempt
 
 
+@workflow.defn(name="tally")
+class Tally:
+    """Run again and again by a schedule: counts on from the run before, and sees when that failed."""
+
+    @workflow.run
+    async def run(self) -> int:
+        count = workflow.get_last_completion_result(int) if workflow.has_last_completion_result() else 0
+        failed = workflow.get_last_failure() is not None
+        await asyncio.sleep(0.01)
+        if count == 2 and not failed:
+            raise exceptions.ApplicationError("two is enough", type="TIRED")
+        return count + (10 if failed else 1)
+
+
 @workflow.defn(name="relay")
 class Relay:
     """Runs an activity and a child on the other side's queue."""
@@ -470,4 +484,4 @@ class Relay:
 
 
 WORKFLOWS = [Greet, FanOut, FailsByActivity, FailsByItself, Timers, Mailbox, Account, EchoChild, PatientChild, Parent, SteeringParent,
-             Messenger, Counter, Labelled, PatchedFlow, LocalWork, NexusCaller, Cancellable, Stopwatch, SecondChance, Relay]
+             Messenger, Counter, Labelled, PatchedFlow, LocalWork, NexusCaller, Cancellable, Stopwatch, SecondChance, Tally, Relay]
