@@ -8,7 +8,7 @@ help:
 	@echo "make verify     install what is missing, build, replay every history under fixtures/histories, lint its plans, write a report"
 	@echo "make test       every test: unit, property, end to end, sanitizers, fuzz targets"
 	@echo "make build      the programs, in build/bin"
-	@echo "make bench      benchmarks"
+	@echo "make bench      benchmarks of single parts, then the replayer beside the official SDKs (records histories first: minutes)"
 	@echo "make bench-diagnosis  seeded defects: caught, graded, right line? (writes docs/diagnosis.md; needs half an hour)"
 	@echo "make instructions  count the instructions of a replay anew (make test fails when they rise by 3 %)"
 	@echo "make lint       formatting, dependency rules, and the analyzer over this tree"
@@ -41,8 +41,9 @@ sanitize: bootstrap
 	@ctest --test-dir $(BUILD)/sanitize -j $(JOBS) --output-on-failure
 
 bench: configure
-	@cmake --build $(BUILD) -j $(JOBS) --target lockstep benchmarks
+	@cmake --build $(BUILD) -j $(JOBS) --target lockstep benchmarks replay_peer
 	@tools/run-benchmarks
+	@$(BUILD)/venv/bin/python -B bench/replay/run --build $(BUILD)
 
 bench-diagnosis: build
 	@$(BUILD)/venv/bin/python -B bench/diagnosis/run_diagnosis.py --build $(BUILD) --jobs $(JOBS) --docs docs/diagnosis.md
