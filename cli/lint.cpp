@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/result_file.h"
 #include "reports/gather/programs.h"
 #include "reports/render/render.h"
 
@@ -24,6 +25,7 @@ struct Options {
   std::vector<std::string> roots, models, deterministic;
   unsigned jobs = 0;
   int64_t max_warnings = -1;
+  ResultFile result;
   Output output;
 };
 
@@ -84,6 +86,7 @@ int RunLint(Options options, const std::vector<std::string>& extras) {
   const auto& result = outcome->result;
   reports::RenderOptions render;
   render.color = options.output.color();
+  render.brief = true;
   render.base = std::filesystem::current_path().string();
   render.tool_version = LOCKSTEP_VERSION;
   const bool over_budget = options.max_warnings >= 0 && result.summary().warnings() > options.max_warnings;
@@ -101,6 +104,7 @@ int RunLint(Options options, const std::vector<std::string>& extras) {
   if (over_budget)
     std::fprintf(stderr, "lockstep: WARNINGS_OVER_BUDGET: expected at most %lld warnings, found %d\n",
                  static_cast<long long>(options.max_warnings), result.summary().warnings());
+  if (const Status written = options.result.Write(reports::ToJson(result)); !written) return Report(written.error());
   return options.output.Write(reports::Render({result}, *reports::FormatFromName(options.output.format), render), code);
 }
 
@@ -142,6 +146,7 @@ void AddLint(CLI::App* app, Run* run) {
   command->add_flag("--no-cache", options->no_cache, "Neither read nor write the cache");
   command->add_option("--explain", options->explain, "Print the page of a rule");
   command->add_flag("--list-rules", options->list_rules, "List all rules");
+  options->result.AddOption(command);
   options->output.AddOptions(command, {"text", "json", "sarif", "github"});
   command->allow_extras();
   command->footer(

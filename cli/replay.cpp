@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/result_file.h"
 #include "cli/shadow.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/registry.h"
@@ -12,7 +13,9 @@
 #include "replay/perturb/perturb.h"
 #include "replay/record/record.h"
 #include "replay/session/batch.h"
+#include "reports/gather/programs.h"
 #include "reports/gather/prove.h"
+#include "reports/model/model.h"
 
 namespace lockstep::cli {
 namespace {
@@ -30,6 +33,8 @@ struct Options {
   std::vector<std::string> libraries;
   std::string perturb;
   bool fingerprint = false;
+  int causes = 0;
+  ResultFile result;
   Output output;
 };
 
@@ -44,6 +49,30 @@ Status UpdateRecord(const replay::ReplayReport& report) {
     }
   }
   return replay::WriteRecord(record, report.path, true);
+}
+
+Json WithVersion(Json json) { return json.Set("toolVersion", LOCKSTEP_VERSION); }
+
+// Why the first histories that diverge do: `lockstep trace` of each, in a process of its own since it forks.
+void AddCauses(const Options& options, Progress* progress, Json* json) {
+  Json* histories = json->Find("histories");
+  if (histories == nullptr) return;
+  int left = options.causes;
+  for (Json& history : histories->AsArray()) {
+    if (left == 0) return;
+    Json* divergences = history.Find("divergences");
+    const std::string path = history.GetString("path");
+    if (history.GetString("verdict") != "DIVERGED" || divergences == nullptr || divergences->AsArray().empty() || path == "-") continue;
+    --left;
+    progress->Show("looking for the cause: " + path);
+    std::vector<std::string> words = {OwnProgram(), "trace", path, "--format", "json"};
+    for (const std::string& library : options.libraries) words.insert(words.end(), {"--workflows", library});
+    const auto traced = reports::RunProgram(words, {}, nullptr);
+    const auto document = traced ? ParseJson(traced->out, {.max_string_bytes = size_t{64} << 20}) : Result<Json>(std::unexpected(traced.error()));
+    if (document) {
+      if (const std::string cause = reports::TopCause(*document); !cause.empty()) divergences->AsArray().front().Set("cause", cause);
+    }
+  }
 }
 
 // `../lib/lockstep` of an installed program, `../lib` of a build tree.
@@ -73,7 +102,11 @@ int RunPerturbed(const Options& options, const std::vector<std::string>& inputs,
   progress->Show("");
   if (!result) return Report(result.error());
   const int plain = replay::ExitCode(result->plain, options.strict);
-  return options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(*result, options.strict))
+  Json document = WithVersion(replay::ToJson(*result, options.strict));
+  AddCauses(options, progress, &document);
+  const std::string json = PrettyJson(document);
+  if (const Status written = options.result.Write(json); !written) return Report(written.error());
+  return options.output.Write(options.output.json() ? json
                                                     : replay::RenderText(*result, options.strict, options.output.color()),
                               plain != kExitOk ? plain : result->identical() ? kExitOk : kExitDiverged);
 }
@@ -95,7 +128,7 @@ int RunReplay(const Options& options) {
   };
   if (options.shadow.given) {
     if (!options.paths.empty()) return Report(Error("USAGE", "expected either PATH or --from-server, found both"));
-    return RunShadow(options.shadow, batch, options.strict, options.output);
+    return RunShadow(options.shadow, batch, options.strict, options.result, options.output);
   }
   if (options.paths.empty()) return Report(Error("USAGE", "expected PATH or --from-server, found neither (see lockstep replay --help)"));
   const auto inputs = replay::FindHistories(options.paths);
@@ -121,7 +154,11 @@ int RunReplay(const Options& options) {
   for (const replay::ReplayReport& report : result.reports) {
     if (report.error) progress.Say("lockstep: " + report.error->ToString());
   }
-  const int code = options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(result, options.strict))
+  Json json = WithVersion(replay::ToJson(result, options.strict));
+  AddCauses(options, &progress, &json);
+  progress.Show("");
+  if (const Status written = options.result.Write(PrettyJson(json)); !written) return Report(written.error());
+  const int code = options.output.Write(options.output.json() ? PrettyJson(json)
                                                               : replay::RenderText(result, options.strict, options.output.color()),
                                         replay::ExitCode(result, options.strict));
   // Code that never yields still holds its thread; nothing can be waited for.
@@ -147,6 +184,8 @@ void AddReplay(CLI::App* app, Run* run) {
   command->add_option("--perturb", options->perturb, "Replay also under conditions that must not matter: all, or some of workers,eviction,allocator,hash,\n"
                                                      "timezone,locale,environment,host,clock (docs/perturb.md)");
   command->add_flag("--fingerprint", options->fingerprint, "Print everything that must not change, for --perturb")->group("");
+  command->add_option("--causes", options->causes, "Look for the causes of this many diverged histories, and name them in JSON and result")->check(CLI::Range(0, 1000));
+  options->result.AddOption(command);
   options->output.AddOptions(command);
   command->footer("Histories are JSON (both enum spellings) or protobuf binary, plain, gzip or zstd.\n"
                   "Examples:\n"

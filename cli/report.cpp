@@ -1,9 +1,11 @@
 // `lockstep report`: renders results, and posts them as the pull-request comment.
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 
 #include "cli/command.h"
+#include "engine-core/base/time.h"
 #include "reports/comment/github_comment.h"
 #include "reports/render/render.h"
 
@@ -60,7 +62,7 @@ int PostComment(const Options& options, const std::vector<reports::v1::Result>& 
     if (!text) return Report(text.error());
     body = std::move(*text);
   } else {
-    body = reports::RenderMarkdown(results, options.render);
+    body = reports::Render(results, reports::Format::kMarkdown, options.render);
   }
   const auto posted = reports::UpsertComment(options.target, body);
   if (posted) {
@@ -82,6 +84,10 @@ int RunReport(Options options) {
   AddEnvironment(&options);
   options.render.base = std::filesystem::current_path().string();
   options.render.tool_version = LOCKSTEP_VERSION;
+  if (options.render.today.empty()) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    options.render.today = FormatUtcMillis(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()).substr(0, 10);
+  }
   const auto results = ReadAll(options);
   if (!results) return Report(results.error());
   for (const std::string& file : options.base) {
@@ -117,6 +123,10 @@ void AddReport(CLI::App* app, Run* run) {
   command->add_option("--full-report", options->render.full_report,
                       "Where the full report is: a URL or the name of an artifact");
   command->add_option("--duration-ms", options->duration_ms, "How long the checks took");
+  command->add_option("--today", options->render.today, "Date by which suppressions expire soon (default: today, YYYY-MM-DD)")
+      ->check([](const std::string& text) {
+        return ParseUtcMillis(text + "T00:00:00.000Z") ? std::string() : "expected a date YYYY-MM-DD, found " + text;
+      });
   command->add_flag("--comment", options->comment,
                     "Create or update the comment of a pull request (token: GITHUB_TOKEN)");
   command->add_option("--pull-request", options->target.pull_request, "Number of the pull request")

@@ -66,7 +66,7 @@ void ShadowCommand::AddOptions(CLI::App* app) {
       ->group(group);
 }
 
-int RunShadow(const ShadowCommand& command, const replay::BatchOptions& batch, bool strict, const Output& output) {
+int RunShadow(const ShadowCommand& command, const replay::BatchOptions& batch, bool strict, const ResultFile& result_file, const Output& output) {
   replay::ShadowOptions options;
   if (const Status connection = FillConnection(command, &options); !connection) return Report(connection.error());
   if (const Status redaction = FillRedaction(command, &options); !redaction) return Report(redaction.error());
@@ -93,6 +93,7 @@ int RunShadow(const ShadowCommand& command, const replay::BatchOptions& batch, b
     return Report(Error("INPUT_EMPTY", "--from-server: expected at least one execution that matches, found none (" +
                                            std::to_string(report->listed) + " listed)"));
   }
+  if (const Status written = result_file.Write(PrettyJson(replay::ToJson(report->result, strict))); !written) return Report(written.error());
   const int code = output.Write(output.json() ? PrettyJson(replay::ToJson(*report, strict))
                                               : replay::RenderShadow(*report, strict, output.color()),
                                 replay::ExitCode(report->result, strict));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/command.h"
+#include "cli/result_file.h"
 #include "replay/session/batch.h"
 
 namespace lockstep::cli {
@@ -23,6 +24,6 @@ struct ShadowCommand {
   std::string redact;
   void AddOptions(CLI::App* app);
 };
-int RunShadow(const ShadowCommand& command, const replay::BatchOptions& batch, bool strict, const Output& output);
+int RunShadow(const ShadowCommand& command, const replay::BatchOptions& batch, bool strict, const ResultFile& result_file, const Output& output);
 
 }  // namespace lockstep::cli

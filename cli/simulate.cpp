@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/result_file.h"
 #include "engine-core/base/files.h"
 #include "replay/simulate/simulation.h"
 
@@ -20,6 +21,7 @@ struct Options {
   unsigned jobs = 1;
   bool shrink = true;
   size_t failures = 1;
+  ResultFile result;
   Output output;
 };
 
@@ -67,8 +69,9 @@ int RunSimulate(const Options& options) {
   progress.Show("");
   if (!result) return Report(result.error());
   const int code = !result->failures.empty() ? kExitDiverged : result->stopped ? kExitInfrastructure : kExitOk;
-  return options.output.Write(
-      options.output.json() ? PrettyJson(simulate::ToJson(*result)) : simulate::RenderText(*result), code);
+  const std::string json = PrettyJson(simulate::ToJson(*result));
+  if (const Status written = options.result.Write(json); !written) return Report(written.error());
+  return options.output.Write(options.output.json() ? json : simulate::RenderText(*result), code);
 }
 
 }  // namespace
@@ -96,6 +99,7 @@ void AddSimulate(CLI::App* app, Run* run) {
                    ->delimiter(',');
   command->add_option("--without", options->without, "Leave these steps out of the plan")->delimiter(',');
   command->add_flag("--invariants", options->invariants, "List what is checked");
+  options->result.AddOption(command);
   options->output.AddOptions(command);
   command->footer(
       "Exit code 0: every invariant held; 1: one is broken (with the command that reproduces it).\n"

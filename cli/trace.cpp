@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/result_file.h"
 #include "engine-core/base/files.h"
 #include "engine-core/interpreter/plan_run.h"
 #include "engine-core/workflow/registry.h"
@@ -30,6 +31,7 @@ struct Options {
   std::string html;
   int64_t execution = 0;
   int64_t deadlock_ms = 2'000;
+  ResultFile result;
   Output output;
 };
 
@@ -110,7 +112,7 @@ Result<bool> JoinRecord(const std::string& path, replay::ReplayInput* input, rep
 // A damaged input has a cause too, and programs that read the JSON should see it.
 int ReportUnreadable(const Options& options, const Error& error) {
   const int code = Report(error);
-  if (!options.output.json() || code != kExitCorrupt) return code;
+  if (code != kExitCorrupt) return code;
   const Json cause = Json::MakeObject({{"cause", "corrupt-record"},
                                        {"meaning", replay::CauseMeaning("corrupt-record")},
                                        {"confidence", 1},
@@ -120,7 +122,8 @@ int ReportUnreadable(const Options& options, const Error& error) {
                                       {"verdict", "UNREADABLE"},
                                       {"error", Json::MakeObject({{"code", error.code}, {"message", error.message}})},
                                       {"causes", Json(Json::Array{cause})}});
-  return options.output.Write(PrettyJson(json), code);
+  if (const Status written = options.result.Write(PrettyJson(json)); !written) return Report(written.error());
+  return options.output.json() ? options.output.Write(PrettyJson(json), code) : code;
 }
 
 // The page shows the execution that differs, or the one asked for; beside it the other run.
@@ -178,8 +181,10 @@ int RunTrace(const Options& options) {
     if (const Status written = WritePage(options, registry, *input, other_run ? &other : nullptr, report); !written)
       return Report(written.error());
   }
+  const std::string json = PrettyJson(replay::ToJson(report));
+  if (const Status written = options.result.Write(json); !written) return Report(written.error());
   replay::SourceTree sources(trace.sources);
-  return options.output.Write(options.output.json() ? PrettyJson(replay::ToJson(report))
+  return options.output.Write(options.output.json() ? json
                                                     : replay::RenderTrace(report, &sources, options.output.color()),
                               replay::ExitCode(report));
 }
@@ -218,6 +223,7 @@ void AddTrace(CLI::App* app, Run* run) {
                    "With --html, which execution of a chain (default: the one that differs)")
       ->check(CLI::PositiveNumber);
   AddWorkflowsOption(command, &options->libraries);
+  options->result.AddOption(command);
   options->output.AddOptions(command);
   command->footer(
       "Exit code 0 in step, 1 divergence, 3 corrupt input. With --format json: divergence.json.\n"

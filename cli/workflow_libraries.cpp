@@ -5,7 +5,9 @@
 namespace lockstep::cli {
 
 void AddWorkflowsOption(CLI::App* app, std::vector<std::string>* libraries) {
-  app->add_option("--workflows", *libraries, "Shared library with workflows and activities of your own (may be repeated)");
+  // One library a flag: paths behind it are histories.
+  app->add_option("--workflows", *libraries, "Shared library with workflows and activities of your own (may be repeated)")
+      ->allow_extra_args(false);
 }
 
 Status LoadWorkflowLibraries(const std::vector<std::string>& libraries, workflow::WorkflowRegistry* workflows,

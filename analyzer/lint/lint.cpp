@@ -174,16 +174,21 @@ Status Suppress(const std::set<std::string>& files, const LintOptions& options, 
   }
   std::vector<Finding> kept;
   for (auto& finding : result->findings) {
-    bool silent = false;
+    const Suppression* silent = nullptr;
     if (const auto it = by_file.find(finding.at.file); it != by_file.end()) {
       for (auto& one : it->second) {
         if (finding.at.line < one.first || finding.at.line > one.last || one.kind == Suppression::Kind::kEnd) continue;
         if (std::none_of(one.rules.begin(), one.rules.end(), [&](const auto& p) { return MatchesPattern(p, finding.rule->id); })) continue;
         one.used = true;
-        silent = silent || !one.expired;
+        if (silent == nullptr && !one.expired) silent = &one;
       }
     }
-    (silent ? result->suppressed : kept).push_back(std::move(finding));
+    if (silent == nullptr) {
+      kept.push_back(std::move(finding));
+    } else {
+      result->suppressed.push_back(std::move(finding));
+      result->suppressed_by.push_back({silent->reason, silent->owner, silent->expires});
+    }
   }
   for (const auto& [file, list] : by_file) {
     for (const auto& one : list) {
@@ -208,6 +213,20 @@ Status Suppress(const std::set<std::string>& files, const LintOptions& options, 
   }
   result->findings = std::move(kept);
   return {};
+}
+
+std::vector<CommandChange> CommandChanges(const std::map<std::string, Skeleton>& stored, const std::map<std::string, Skeleton>& now) {
+  std::vector<CommandChange> changes;
+  for (const auto& [root, skeleton] : now) {
+    const auto before = stored.find(root);
+    if (before == stored.end() || before->second.commands == skeleton.commands) continue;
+    CommandChange change{root, {}};
+    const auto& known = before->second.changes;
+    std::copy_if(skeleton.changes.begin(), skeleton.changes.end(), std::back_inserter(change.gates),
+                 [&](const auto& id) { return std::find(known.begin(), known.end(), id) == known.end(); });
+    changes.push_back(std::move(change));
+  }
+  return changes;
 }
 
 }  // namespace
@@ -395,6 +414,8 @@ Result<LintResult> RunLint(const LintOptions& options) {
   result.trusted = std::move(analysis.linked.trusted);
   result.roots = std::move(analysis.linked.roots);
   result.skeletons = std::move(analysis.linked.skeletons);
+  if (link.command_baseline) result.command_changes = CommandChanges(*link.command_baseline, result.skeletons);
+  result.models = models.digest().substr(0, 16);
   SourceTexts sources;
   LOCKSTEP_TRY(Suppress({analysis.sources.begin(), analysis.sources.end()}, options, &configs, &sources, &result));
   LOCKSTEP_TRY(ApplyLevels(options, paths, &configs, &result));
@@ -402,6 +423,7 @@ Result<LintResult> RunLint(const LintOptions& options) {
     return std::tie(a.at, a.rule->id, a.root, a.what) < std::tie(b.at, b.rule->id, b.root, b.what);
   });
   Fingerprint(&result.findings, &sources);
+  Fingerprint(&result.suppressed, &sources);
   if (!options.baseline.empty()) LOCKSTEP_TRY(Baseline(options, &result));
   if (!options.changed_since.empty()) LOCKSTEP_TRY(KeepAffected(options, analysis, &result));
   return result;

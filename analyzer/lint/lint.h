@@ -31,6 +31,19 @@ struct LintOptions {
   unsigned jobs = 1;
 };
 
+// What a suppression comment says.
+struct SuppressedBy {
+  std::string reason;
+  std::string owner;
+  std::string expires;  // YYYY-MM-DD
+};
+
+// A root whose commands differ from the stored ones.
+struct CommandChange {
+  std::string root;
+  std::vector<std::string> gates;  // change ids that the stored root did not ask for; empty: the change is not gated
+};
+
 struct FileProblem {
   std::string file;
   std::string message;
@@ -39,6 +52,9 @@ struct FileProblem {
 struct LintResult {
   std::vector<Finding> findings;
   std::vector<Finding> suppressed;
+  std::vector<SuppressedBy> suppressed_by;  // of `suppressed`, one each
+  std::vector<CommandChange> command_changes;
+  std::string models;  // digest of the model files
   size_t baselined = 0;
   size_t unaffected = 0;  // not caused by the change
   std::vector<TrustedMark> trusted;

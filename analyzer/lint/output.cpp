@@ -131,7 +131,16 @@ Json RenderJson(const LintResult& result, const OutputOptions& options) {
   Json findings = Json::MakeArray();
   for (const auto& finding : result.findings) findings.Push(render(finding));
   Json suppressed = Json::MakeArray();
-  for (const auto& finding : result.suppressed) suppressed.Push(render(finding));
+  for (size_t i = 0; i < result.suppressed.size(); ++i) {
+    const SuppressedBy by = i < result.suppressed_by.size() ? result.suppressed_by[i] : SuppressedBy{};
+    suppressed.Push(render(result.suppressed[i]).Set("reason", by.reason).Set("owner", by.owner).Set("expires", by.expires));
+  }
+  Json changes = Json::MakeArray();
+  for (const auto& change : result.command_changes) {
+    Json gates = Json::MakeArray();
+    for (const auto& id : change.gates) gates.Push(id);
+    changes.Push(Json::MakeObject({{"root", change.root}, {"gates", std::move(gates)}}));
+  }
   Json trusted = Json::MakeArray();
   for (const auto& trust : result.trusted) {
     Json entry = place(trust.at);
@@ -155,6 +164,8 @@ Json RenderJson(const LintResult& result, const OutputOptions& options) {
                            {"trusted", std::move(trusted)},
                            {"broken", std::move(broken)},
                            {"notes", std::move(notes)},
+                           {"commandChanges", std::move(changes)},
+                           {"models", result.models},
                            {"roots", std::move(roots)},
                            {"summary", Json::MakeObject({{"files", Json::Size(result.files)},
                                                          {"errors", count(Severity::kError)},

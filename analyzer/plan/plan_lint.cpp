@@ -116,6 +116,7 @@ PlanReport LintPlan(const std::string& file, const std::string& bytes, const Pla
   if (const Json* version = document->At("/metadata/planVersion"); version != nullptr && version->is_string())
     report.plan_version = version->AsString();
   report.steps = view.steps.size();
+  for (const PlanStep& step : view.steps) report.step_kinds.emplace_back(step.step_id, step.kind);
   PlanHits hits;
   RunSqlRules(view, &hits);
   RunTextRules(view, &hits);

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "analyzer/callgraph/program.h"
@@ -45,6 +46,7 @@ struct PlanReport {
   std::string plan_id;
   std::string plan_version;
   size_t steps = 0;
+  std::vector<std::pair<std::string, std::string>> step_kinds;  // step id and kind, in the order of the plan
   std::vector<PlanFinding> findings;
   std::vector<PlanProblem> problems;
 };

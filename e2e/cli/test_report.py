@@ -31,6 +31,51 @@ class ReportTest(harness.CliTest):
             self.assertTrue((self.folder / f"report.{name}").read_text(encoding="utf-8").startswith(start), name)
         self.assertEqual(json.loads((self.folder / "report.json").read_text(encoding="utf-8"))["verdict"], "FAILED")
 
+    def test_every_command_that_judges_writes_the_model(self):
+        """replay, lint of C++, lint of plans, simulate, trace: `--result` is the model itself (reading and writing it again changes
+        no byte, so no member is unknown to it), and `lockstep report` renders each in every format."""
+        (self.folder / "plans").mkdir()
+        bad = harness.SOURCE / "fixtures/lint/plan/determinism-plan-current-time/bad_cutoff_by_now.json"
+        (self.folder / "plans/late.json").write_bytes(bad.read_bytes())
+        (self.folder / "flow.cpp").write_text(
+            '#include <ctime>\n[[clang::annotate("lockstep::activity")]] void Act(long);\n'
+            '[[clang::annotate("lockstep::workflow")]] void Flow() { Act(std::time(nullptr)); }\n',
+            encoding="utf-8",
+        )
+        (self.folder / "compile_commands.json").write_text(
+            json.dumps([{"directory": str(self.folder), "file": "flow.cpp", "arguments": ["clang++", "-std=c++20", "-c", "flow.cpp"]}]),
+            encoding="utf-8",
+        )
+        diamond = harness.HISTORIES / "diamond"
+        cases = {
+            "replay": (["replay", diamond], 0, "replay", ["diamond", "IDENTICAL"]),
+            "perturbed": (["replay", diamond, "--perturb", "workers"], 0, "replay", ["diamond", "4 at once"]),
+            "trace": (["trace", diamond, "--no-changes"], 0, "trace", ["diamond", "IDENTICAL"]),
+            "simulate": (["simulate", "--seeds", "1..3"], 0, "simulate", ["3 simulated runs"]),
+            "plans": (["lint", "plans"], 1, "lint", ["determinism-plan-current-time", "plans/late.json"]),
+            "cpp": (["lint", "-p", ".", "flow.cpp"], 1, "lint", ["determinism-wall-clock", "flow.cpp:3", "Flow"]),
+        }
+        for name, (words, code, tool, facts) in cases.items():
+            with self.subTest(command=name):
+                file = self.folder / f"{name}.json"
+                done = harness.lockstep(*words, "--result", file, cwd=self.folder)
+                self.assert_code(done, code)
+                text = file.read_text(encoding="utf-8")
+                result = json.loads(text)
+                self.assertEqual((result["format"], result["tool"]), ("lockstep.result/1", tool))
+                self.assertEqual(result["verdict"], "FAILED" if code else "PASSED")
+                self.assertTrue(result["command"].startswith(f"lockstep {words[0]} "), result["command"])
+                self.assertRegex(result["toolVersion"], r"^\d+\.\d+\.\d+$")
+                self.assertEqual(self.report(file.name, "--format", "json").out, text)
+                for format in ("text", "md", "html", "sarif", "junit", "github"):
+                    rendered = self.report(file.name, "--format", format)
+                    self.assert_code(rendered, 0)
+                    for fact in facts if format in ("text", "html") else facts[:1] if code else []:
+                        self.assertIn(fact, rendered.out, format)
+
+    def test_a_result_that_cannot_be_written_is_no_success(self):
+        self.assert_one_line(harness.lockstep("replay", harness.HISTORIES / "chain", "--result", self.folder / "no/such/result.json"), 2, "result.json")
+
     def test_bad_input(self):
         self.assert_one_line(self.report(), 2, "expected at least one result")
         self.assert_one_line(self.report("missing.json"), 2, "FILE_NOT_FOUND", "missing.json")

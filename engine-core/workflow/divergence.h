@@ -53,6 +53,7 @@ struct Divergence {
   int64_t run_seq = 0;           // of the engine event or snapshot concerned; 0: it is about a command
   std::string step_id;           // when the command belongs to a step, else empty
   std::string command;           // `ScheduleActivityTask step/a/1`, the command concerned
+  std::string target;            // what it calls: the type of an activity or child workflow, the name of a signal; else empty
   std::string field;             // attribute path for kFieldChanged, e.g. `input` or `retryPolicy.maximumAttempts`
   std::string expected;          // from the history
   std::string actual;            // from the code

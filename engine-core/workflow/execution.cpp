@@ -807,7 +807,7 @@ void Runtime::ReportSpinning() {
 
 void Runtime::Report(Divergence divergence) {
   // Payloads and ids of a history may hold anything; what is reported goes to terminals and into JSON.
-  for (std::string* text : {&divergence.step_id, &divergence.command, &divergence.field, &divergence.expected, &divergence.actual}) {
+  for (std::string* text : {&divergence.step_id, &divergence.command, &divergence.target, &divergence.field, &divergence.expected, &divergence.actual}) {
     *text = PrintableUtf8(*text);
   }
   if (divergence.grade == Grade::kCommandChanging) diverged_ = true;
@@ -823,9 +823,11 @@ Divergence Runtime::Describe(DivergenceKind kind, const HistoryEvent* event, con
     divergence.event_id = event->event_id();
     divergence.command = IdentityOf(*event).ToString();
     divergence.step_id = StepIdOf(*event);
+    divergence.target = TargetOf(*event);
   }
   if (issued != nullptr) {
     if (event == nullptr) divergence.command = IdentityOf(*issued->command).ToString();
+    if (divergence.target.empty()) divergence.target = TargetOf(*issued->command);
     divergence.where = ToSourceLine(issued->where);
     if (issued->machine != nullptr && divergence.step_id.empty()) divergence.step_id = StepIdOf(issued->machine->id);
   }

@@ -879,4 +879,40 @@ std::string StepIdOf(std::string_view activity_id) {
   return {};
 }
 
+std::string TargetOf(const Command& command) {
+  switch (command.command_type()) {
+    case COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK:
+      return command.schedule_activity_task_command_attributes().activity_type().name();
+    case COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION:
+      return command.start_child_workflow_execution_command_attributes().workflow_type().name();
+    case COMMAND_TYPE_SCHEDULE_NEXUS_OPERATION:
+      return command.schedule_nexus_operation_command_attributes().operation();
+    case COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION:
+      return command.signal_external_workflow_execution_command_attributes().signal_name();
+    default:
+      return {};
+  }
+}
+
+std::string TargetOf(const HistoryEvent& event) {
+  switch (event.event_type()) {
+    case EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+      return event.activity_task_scheduled_event_attributes().activity_type().name();
+    case EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+      return event.start_child_workflow_execution_initiated_event_attributes().workflow_type().name();
+    case EVENT_TYPE_NEXUS_OPERATION_SCHEDULED:
+      return event.nexus_operation_scheduled_event_attributes().operation();
+    case EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+      return event.signal_external_workflow_execution_initiated_event_attributes().signal_name();
+    case EVENT_TYPE_MARKER_RECORDED: {
+      const auto& marker = event.marker_recorded_event_attributes();
+      if (!IsLocalActivityMarker(marker.marker_name())) return {};
+      const auto data = ReadLocalActivityMarker(marker);
+      return data ? data->activity_type : std::string();
+    }
+    default:
+      return {};
+  }
+}
+
 }  // namespace lockstep::workflow

@@ -63,5 +63,9 @@ std::string EventTypeName(int event_type);
 std::string StepIdOf(std::string_view activity_id);
 // Of an event that records an activity or a local activity.
 std::string StepIdOf(const HistoryEvent& event);
+// What a command calls, in the words of the code: the type of an activity, local activity or child workflow, the operation of
+// a Nexus service, the name of a signal; empty for the others.
+std::string TargetOf(const Command& command);
+std::string TargetOf(const HistoryEvent& event);
 
 }  // namespace lockstep::workflow

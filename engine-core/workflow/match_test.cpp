@@ -361,5 +361,27 @@ TEST(StepIdOf, ReadsTheIdsOfSpec04Section51) {
   EXPECT_EQ(StepIdOf(Activity().event), "load");
 }
 
+TEST(TargetOf, NamesWhatACommandCalls_OfCommandAndEventAlike) {
+  Command command;
+  command.set_command_type(temporal::api::enums::v1::COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK);
+  command.mutable_schedule_activity_task_command_attributes()->mutable_activity_type()->set_name("charge");
+  EXPECT_EQ(TargetOf(command), "charge");
+  HistoryEvent event;
+  event.set_event_type(EVENT_TYPE_ACTIVITY_TASK_SCHEDULED);
+  event.mutable_activity_task_scheduled_event_attributes()->mutable_activity_type()->set_name("ship");
+  EXPECT_EQ(TargetOf(event), "ship");
+  event.set_event_type(EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED);
+  event.mutable_start_child_workflow_execution_initiated_event_attributes()->mutable_workflow_type()->set_name("order");
+  EXPECT_EQ(TargetOf(event), "order");
+  event.set_event_type(EVENT_TYPE_TIMER_STARTED);
+  EXPECT_EQ(TargetOf(event), "");
+  MarkerCommand marker;
+  FillLocalActivityMarker({"1", "normalize", "", 1, 0}, "", &marker);
+  event.set_event_type(EVENT_TYPE_MARKER_RECORDED);
+  event.mutable_marker_recorded_event_attributes()->set_marker_name(marker.marker_name());
+  *event.mutable_marker_recorded_event_attributes()->mutable_details() = marker.details();
+  EXPECT_EQ(TargetOf(event), "normalize");
+}
+
 }  // namespace
 }  // namespace lockstep::workflow

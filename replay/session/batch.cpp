@@ -72,6 +72,50 @@ Divergence HashDivergence(const char* field, const std::string& expected, const 
   return divergence;
 }
 
+// `step/attempt/position/sha256` of every artifact of a snapshot.
+std::set<std::string> ArtifactsOf(const Json& snapshot) {
+  std::set<std::string> found;
+  const Json* steps = snapshot.Find("steps");
+  if (steps == nullptr || !steps->is_object()) return found;
+  for (const auto& [id, step] : steps->AsObject()) {
+    const Json* attempts = step.Find("attempts");
+    if (attempts == nullptr || !attempts->is_array()) continue;
+    for (size_t attempt = 0; attempt < attempts->AsArray().size(); ++attempt) {
+      const Json* artifacts = attempts->AsArray()[attempt].Find("artifacts");
+      if (artifacts == nullptr || !artifacts->is_array()) continue;
+      for (size_t i = 0; i < artifacts->AsArray().size(); ++i) {
+        const std::string place = id + "/" + std::to_string(attempt) + "/" + std::to_string(i) + "/";
+        const Json& artifact = artifacts->AsArray()[i];
+        found.insert(place + artifact.GetString("kind") + "/" + artifact.GetString("sha256"));
+      }
+    }
+  }
+  return found;
+}
+
+void CompareArtifacts(const Record& record, const state::Snapshot& snapshot, ReplayReport* report) {
+  if (record.snapshots.empty()) return;
+  const std::set<std::string> expected = ArtifactsOf(record.snapshots.rbegin()->second);
+  if (expected.empty()) return;
+  const std::set<std::string> actual = ArtifactsOf(state::SnapshotJson(snapshot));
+  report->artifacts = static_cast<int64_t>(expected.size());
+  report->artifacts_matching =
+      std::count_if(expected.begin(), expected.end(), [&](const std::string& one) { return actual.contains(one); });
+}
+
+// A record says which plan it is of, also where the replay did not come to its first event.
+void NamePlan(const std::optional<Record>& record, const state::Snapshot& snapshot, ReplayReport* report) {
+  report->plan_id = snapshot.plan_id;
+  report->plan_version = snapshot.plan_version;
+  if (!report->plan_id.empty() || !record || record->plan.empty()) return;
+  const auto plan = ParseJson(record->plan);
+  if (!plan || !plan->is_object()) return;
+  const Json* metadata = plan->Find("metadata");
+  if (metadata == nullptr || !metadata->is_object()) return;
+  report->plan_id = metadata->GetString("planId");
+  report->plan_version = metadata->GetString("planVersion");
+}
+
 Verdict VerdictOf(const std::vector<Divergence>& divergences) {
   if (divergences.empty()) return Verdict::kIdentical;
   const bool only_drift = std::all_of(divergences.begin(), divergences.end(), [](const Divergence& d) { return d.grade == Grade::kDrift; });
@@ -175,6 +219,8 @@ void FinishReport(const std::optional<Record>& record, bool whole, EngineLog* lo
   for (Divergence& divergence : log->TakeDivergences()) report->divergences.push_back(std::move(divergence));
   report->engine_log = log->records();
   report->engine_events = static_cast<int64_t>(report->engine_log.size());
+  NamePlan(record, log->snapshot(), report);
+  if (record && (whole || !report->divergences.empty())) CompareArtifacts(*record, log->snapshot(), report);
   if (!log->comparable() || log->last_seq() == 0) return;
   report->status = std::string(state::Name(log->snapshot().status));
   report->snapshot_hash = state::SnapshotHash(log->snapshot());

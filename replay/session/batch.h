@@ -46,6 +46,11 @@ struct ReplayReport {
   int64_t engine_events = 0;
   bool open_task = false;
   std::string status;         // of the run, by the engine's log; empty when the history is no plan run
+  std::string plan_id;        // of a plan run
+  std::string plan_version;
+  // Artifacts of the record's last snapshot, and how many of them the replay's has at the same place with the same digest.
+  int64_t artifacts = 0;
+  int64_t artifacts_matching = 0;
   std::string snapshot_hash;  // empty when it cannot be told (a bare history from the middle of a chain)
   std::string outcome_hash;
   std::vector<workflow::Divergence> divergences;

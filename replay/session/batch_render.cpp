@@ -85,6 +85,7 @@ Json ToJson(const Divergence& divergence) {
   if (divergence.run_seq > 0) json.Set("runSeq", divergence.run_seq);
   SetText("stepId", divergence.step_id, &json);
   SetText("command", divergence.command, &json);
+  SetText("target", divergence.target, &json);
   SetText("field", divergence.field, &json);
   json.Set("expected", divergence.expected.empty() ? Json() : Json(divergence.expected));
   json.Set("actual", divergence.actual.empty() ? Json() : Json(divergence.actual));
@@ -102,6 +103,9 @@ Json ToJson(const ReplayReport& report) {
   SetText("workflowId", report.workflow_id, &json);
   SetText("runId", report.run_id, &json);
   SetText("status", report.status, &json);
+  SetText("planId", report.plan_id, &json);
+  SetText("planVersion", report.plan_version, &json);
+  if (report.artifacts > 0) json.Set("artifacts", report.artifacts).Set("artifactsMatching", report.artifacts_matching);
   SetText("snapshotHash", report.snapshot_hash, &json);
   SetText("outcomeHash", report.outcome_hash, &json);
   json.Set("executions", report.executions).Set("events", report.events).Set("workflowTasks", report.tasks);

@@ -469,6 +469,7 @@ Result<Divergence> DivergenceFromJson(const Json& json) {
   divergence.run_seq = json.GetInt("runSeq");
   divergence.step_id = json.GetString("stepId");
   divergence.command = json.GetString("command");
+  divergence.target = json.GetString("target");
   divergence.field = json.GetString("field");
   const auto text = [&](const char* name) {
     const Json* member = json.Find(name);

@@ -236,6 +236,11 @@ Status RunPlans(const LintRequest& request, const Work& work, v1::Result* result
     row->set_plan_id(report.plan_id);
     row->set_plan_version(report.plan_version);
     row->set_steps(static_cast<int>(report.steps));
+    for (const auto& [step, kind] : report.step_kinds) {
+      auto* step_row = row->add_step_rows();
+      step_row->set_step_id(step);
+      step_row->set_kind(kind);
+    }
     for (const PlanFinding& finding : report.findings) {
       if (known.contains(finding.fingerprint))
         summary->set_baselined(summary->baselined() + 1);
@@ -282,6 +287,7 @@ Result<LintOutcome> RunLint(const LintRequest& request) {
   }
   LOCKSTEP_TRY(RunPlans(request, work, &outcome.result));
   outcome.result.set_tool("lint");
+  outcome.result.set_changed_since(request.changed_since);
   SortFindings(&outcome.result);
   Normalize(&outcome.result);
   if (!request.write_baseline.empty()) LOCKSTEP_TRY(WriteBaseline(request.write_baseline, outcome.result));

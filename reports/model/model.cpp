@@ -23,6 +23,13 @@ Error Invalid(const std::string& file, const std::string& expected, const std::s
 // `broken` of lockstep-tidy are problems of the model.
 void AdoptTidy(Json* document) {
   document->Set("tool", "lint");
+  for (const char* list : {"findings", "suppressed"}) {
+    Json* findings = document->Find(list);
+    if (findings == nullptr || !findings->is_array()) continue;
+    for (Json& finding : findings->AsArray()) {
+      if (Json* sink = finding.Find("sink"); sink != nullptr && sink->is_object()) sink->Set("function", sink->GetString("what"));
+    }
+  }
   const Json* broken = document->Find("broken");
   if (broken == nullptr || !broken->is_array()) return;
   Json problems = Json::MakeArray();
@@ -38,18 +45,24 @@ void AdoptTidy(Json* document) {
 // `lockstep trace` tells about one history, with the causes beside the divergences.
 void AdoptTrace(Json* document) {
   Json history = Json::MakeObject({{"kind", "history"}});
-  for (const char* name : {"path", "workflowType", "workflowId", "runId", "events", "workflowTasks", "divergences"}) {
+  for (const char* name :
+       {"path", "workflowType", "workflowId", "runId", "events", "workflowTasks", "divergences", "error"}) {
     if (const Json* value = document->Find(name); value != nullptr && !value->is_null()) history.Set(name, *value);
   }
-  const std::string verdict = document->GetString("verdict");
+  std::string verdict = document->GetString("verdict");
+  if (verdict == "NO_CODE") {
+    verdict = "UNREADABLE";
+    history.Set("error", Json::MakeObject({{"code", "WORKFLOW_UNKNOWN"},
+                                           {"message", document->GetString("path") + ": expected a workflow that this build has, found " +
+                                                           document->GetString("workflowType")}}));
+  }
   history.Set("verdict",
               verdict == "IDENTICAL" || verdict == "UNREADABLE" || verdict == "DRIFT" ? verdict : "DIVERGED");
   Json list = Json::MakeArray();
   const Json* first = document->Find("first");
   if (first != nullptr && first->is_object()) {
     Json leading = *first;
-    const Json* cause = document->At("/causes/0/cause");
-    if (cause != nullptr && cause->is_string()) leading.Set("cause", cause->AsString());
+    if (const std::string cause = TopCause(*document); !cause.empty()) leading.Set("cause", cause);
     if (leading.Find("grade") != nullptr) history.Set("grade", *leading.Find("grade"));
     list.Push(std::move(leading));
     if (const Json* all = document->Find("divergences"); all != nullptr && all->is_array()) {
@@ -61,6 +74,8 @@ void AdoptTrace(Json* document) {
   history.Set("divergences", std::move(list));
   if (const Json* command = document->At("/reproduce/0"); command != nullptr && command->is_string())
     history.Set("reproduce", *command);
+  for (const char* name : {"divergences", "events", "workflowTasks", "path", "error", "workflowType", "workflowId", "runId"})
+    document->AsObject().erase(name);
   document->Set("tool", "trace");
   document->Set("histories", Json(Json::Array{std::move(history)}));
 }
@@ -108,6 +123,40 @@ bool IsResult(const Json& document) {
 }
 
 }  // namespace
+
+std::string TopCause(const Json& trace) {
+  const Json* cause = trace.At("/causes/0");
+  if (cause == nullptr || !cause->is_object()) return {};
+  std::string text = cause->GetString("cause");
+  if (const std::string meaning = cause->GetString("meaning"); !meaning.empty()) text += ": " + meaning;
+  if (const Json* evidence = cause->At("/evidence/0"); evidence != nullptr && evidence->is_string()) text += " (" + evidence->AsString() + ")";
+  return text;
+}
+
+void JoinTraces(std::vector<v1::Result>* results) {
+  for (v1::Result& trace : *results) {
+    if (trace.tool() != "trace") continue;
+    auto* rows = trace.mutable_histories();
+    for (int i = rows->size() - 1; i >= 0; --i) {
+      v1::History* known = nullptr;
+      for (v1::Result& other : *results) {
+        if (other.tool() == "trace") continue;
+        for (auto& history : *other.mutable_histories()) {
+          if (history.path() == rows->Get(i).path() && history.divergences_size() > 0) known = &history;
+        }
+      }
+      if (known == nullptr) continue;
+      if (rows->Get(i).divergences_size() > 0 && known->divergences(0).cause().empty())
+        known->mutable_divergences(0)->set_cause(rows->Get(i).divergences(0).cause());
+      if (known->reproduce().empty()) known->set_reproduce(rows->Get(i).reproduce());
+      rows->DeleteSubrange(i, 1);
+    }
+    if (rows->empty()) trace.clear_totals();
+  }
+  std::erase_if(*results, [](const v1::Result& one) {
+    return one.tool() == "trace" && one.histories().empty() && one.problems().empty();
+  });
+}
 
 Result<v1::Result> ParseResult(std::string_view json, const std::string& file) {
   auto document = ParseJson(json, kLimits);
@@ -206,6 +255,7 @@ void Normalize(v1::Result* result) {
       else
         totals->set_diverged(totals->diverged() + 1);
     }
+    for (const auto& row : result->perturbations()) failed |= !row.identical();
     failed |= totals->diverged() > 0 || (result->strict() && totals->drift() > 0);
     warned |= totals->drift() > 0;
     incomplete |= totals->unreadable() > 0;

@@ -9,6 +9,10 @@
 #include "engine-core/base/result.h"
 #include "reports/model/result.pb.h"
 
+namespace lockstep {
+class Json;
+}
+
 namespace lockstep::reports {
 
 inline constexpr std::string_view kResultFormat = "lockstep.result/1";
@@ -31,6 +35,12 @@ void Normalize(v1::Result* result);
 std::string_view OverallVerdict(const std::vector<v1::Result>& results);
 // 0 passed, 1 failed, 3 incomplete (spec 00 section 3).
 int ExitCodeFor(std::string_view verdict);
+
+// The likeliest cause that a document of `lockstep trace` names, with its first evidence: `time: the clock of the machine (...)`.
+std::string TopCause(const Json& trace);
+// What a trace found about a history that another result has as well goes there: the cause, and how to show it again. The trace's
+// own row of it is taken away, so that nothing is said twice.
+void JoinTraces(std::vector<v1::Result>* results);
 
 // Findings sorted by file, line, column, id (spec 07 AN8), then by root.
 void SortFindings(v1::Result* result);

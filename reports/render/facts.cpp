@@ -9,7 +9,8 @@ namespace lockstep::reports {
 
 std::string Counted(int64_t count, std::string_view noun) {
   if (count == 1) return "1 " + std::string(noun);
-  if (noun.ends_with("y")) return std::to_string(count) + " " + std::string(noun.substr(0, noun.size() - 1)) + "ies";
+  const bool vowel = noun.size() > 1 && std::string_view("aeiou").find(noun[noun.size() - 2]) != std::string_view::npos;
+  if (noun.ends_with("y") && !vowel) return std::to_string(count) + " " + std::string(noun.substr(0, noun.size() - 1)) + "ies";
   return std::to_string(count) + " " + std::string(noun) + "s";
 }
 
@@ -71,6 +72,17 @@ std::string EscapeMarkup(std::string_view text) {
   return out;
 }
 
+std::string StepOf(const v1::Divergence& divergence) {
+  return divergence.step_id().empty() ? divergence.target() : divergence.step_id();
+}
+
+std::string WhereInRun(const v1::Divergence& divergence) {
+  std::string text;
+  if (divergence.event_id() > 0) text += " at event " + std::to_string(divergence.event_id());
+  if (divergence.run_seq() > 0) text += " at runSeq " + std::to_string(divergence.run_seq());
+  return text;
+}
+
 std::string_view GradeMeaning(std::string_view grade) {
   struct Row {
     std::string_view grade;
@@ -96,19 +108,15 @@ std::string RemedyFor(const v1::Divergence& divergence) {
   return "Put the change behind a version gate (`wf::get_version`), so that recorded runs take the old path.";
 }
 
-namespace {
-
-std::string ShellQuoted(const std::string& word) {
+std::string ShellQuoted(std::string_view word) {
   const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
     return IsAsciiAlnum(c) || std::string_view("_-./:=@%+,").find(c) != std::string_view::npos;
   });
-  if (plain) return word;
+  if (plain) return std::string(word);
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
 }
-
-}  // namespace
 
 std::string ReproduceCommand(const v1::History& history) {
   return history.reproduce().empty() ? "lockstep replay " + ShellQuoted(history.path()) : history.reproduce();
@@ -162,6 +170,9 @@ std::vector<Grouped> GroupFindings(const v1::Result& result) {
 }
 
 std::string BaseComparison::Sentence() const {
+  if (!whole)
+    return Counted(added, "finding") + " new, of those that the change can have caused; " +
+           std::to_string(total_before) + " on the base.";
   return Counted(added, "finding") + " new, " + std::to_string(fixed.size()) + " fixed; " + std::to_string(total) +
          " in all, " + std::to_string(total_before) + " on the base.";
 }
@@ -171,13 +182,16 @@ BaseComparison CompareWithBase(const std::vector<v1::Result>& results, const Ren
   comparison.known = !options.base_results.empty();
   if (!comparison.known) return comparison;
   std::set<std::string> now;
+  bool& whole = comparison.whole;
   for (const v1::Result& result : results) {
     for (const auto& f : result.findings()) now.insert(f.fingerprint());
+    // Of what the change cannot have caused nothing was reported: it is neither there nor gone.
+    whole = whole && result.changed_since().empty();
   }
   for (const v1::Result& result : options.base_results) {
     for (const auto& f : result.findings()) {
       // One finding may be reached from several roots.
-      if (comparison.before.insert(f.fingerprint()).second && !now.contains(f.fingerprint()))
+      if (comparison.before.insert(f.fingerprint()).second && whole && !now.contains(f.fingerprint()))
         comparison.fixed.push_back(&f);
     }
   }
@@ -190,7 +204,7 @@ BaseComparison CompareWithBase(const std::vector<v1::Result>& results, const Ren
 
 std::vector<std::string> NextSteps(const std::vector<v1::Result>& results) {
   std::vector<std::string> steps;
-  int errors = 0, warnings = 0, diverged = 0, drift = 0, unreadable = 0, problems = 0;
+  int errors = 0, warnings = 0, diverged = 0, drift = 0, unreadable = 0, problems = 0, ungated = 0, perturbed = 0;
   for (const v1::Result& result : results) {
     errors += result.summary().errors();
     warnings += result.summary().warnings();
@@ -199,7 +213,14 @@ std::vector<std::string> NextSteps(const std::vector<v1::Result>& results) {
     unreadable += result.totals().unreadable();
     problems += result.problems_size();
   }
+  for (const v1::Result& result : results) {
+    for (const auto& change : result.command_changes()) ungated += change.gates().empty() ? 1 : 0;
+    for (const auto& row : result.perturbations()) perturbed += row.identical() ? 0 : 1;
+  }
   if (diverged > 0) steps.push_back("Gate or revert the change behind " + Counted(diverged, "diverged history"));
+  if (ungated > 0) steps.push_back("Gate the changed commands of " + Counted(ungated, "root"));
+  if (perturbed > 0)
+    steps.push_back("Find what depends on " + Counted(perturbed, "condition") + " that must not matter");
   if (errors > 0) steps.push_back("Fix " + Counted(errors, "error"));
   if (unreadable > 0) steps.push_back("Repair or record again " + Counted(unreadable, "unreadable history"));
   if (problems > 0) steps.push_back("Look at " + Counted(problems, "problem") + " with the input");
@@ -236,7 +257,9 @@ Result<Format> FormatFromName(std::string_view name) {
   return Fail("USAGE", "expected a format (text, md, html, sarif, junit, github, json), found " + std::string(name));
 }
 
-std::string Render(const std::vector<v1::Result>& results, Format format, const RenderOptions& options) {
+std::string Render(const std::vector<v1::Result>& given, Format format, const RenderOptions& options) {
+  std::vector<v1::Result> results = given;
+  JoinTraces(&results);
   switch (format) {
     case Format::kText:
       return RenderText(results, options);
@@ -251,7 +274,7 @@ std::string Render(const std::vector<v1::Result>& results, Format format, const 
     case Format::kGithub:
       return RenderGithub(results, options);
     case Format::kJson:
-      return ToJson(results);
+      return ToJson(given);
   }
   return {};
 }

@@ -23,10 +23,16 @@ std::string Clip(std::string_view text, size_t max_bytes);
 // Text between tags, or inside a double-quoted attribute; control characters that XML and HTML forbid become `?`.
 std::string EscapeMarkup(std::string_view text);
 
+// The step of the plan; outside of plans what the command calls.
+std::string StepOf(const v1::Divergence& divergence);
+// ` at event 20`, ` at runSeq 7`, or nothing.
+std::string WhereInRun(const v1::Divergence& divergence);
 // What a grade means for running workflows, one sentence.
 std::string_view GradeMeaning(std::string_view grade);
 // What to do about a kind of divergence, one sentence.
 std::string RemedyFor(const v1::Divergence& divergence);
+// A word as a shell takes it.
+std::string ShellQuoted(std::string_view word);
 // The command that shows a divergence again.
 std::string ReproduceCommand(const v1::History& history);
 
@@ -43,6 +49,7 @@ std::vector<Grouped> GroupFindings(const v1::Result& result);
 // Findings against those of the base branch.
 struct BaseComparison {
   bool known = false;                     // there is a base
+  bool whole = true;                      // all findings were reported, not only those that a change can have caused
   std::set<std::string> before;           // fingerprints
   std::vector<const v1::Finding*> fixed;  // of the base, gone
   int64_t added = 0;

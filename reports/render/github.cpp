@@ -2,7 +2,7 @@
 // most ten errors and ten warnings of a step, so the worst come first and a last notice says how many there are.
 #include <algorithm>
 
-#include "reports/render/facts.h"
+#include "reports/render/tables.h"
 
 namespace lockstep::reports {
 namespace {
@@ -81,12 +81,16 @@ void AddHistories(const v1::Result& result, const RenderOptions& options, std::v
     // The first one explains the others.
     const auto& d = h.divergences(0);
     const int rank = h.verdict() == "DRIFT" && !result.strict() ? 1 : 0;
-    std::string text = h.path() + ": " + d.grade() + " " + d.kind() +
-                       (d.event_id() > 0 ? " at event " + std::to_string(d.event_id()) : "") +
-                       (d.step_id().empty() ? "" : ", step " + d.step_id());
+    std::string text = h.path() + ": " + d.grade() + " " + d.kind() + WhereInRun(d) +
+                       (StepOf(d).empty() ? "" : ", step " + StepOf(d));
+    if (!d.command().empty()) text += "\ncommand " + d.command();
     if (!d.field().empty()) text += "\nfield " + d.field();
     text += "\nexpected " + Clip(d.expected().empty() ? "nothing" : d.expected(), 300) + "\nactual " +
-            Clip(d.actual().empty() ? "nothing" : d.actual(), 300) + "\n" + ReproduceCommand(h);
+            Clip(d.actual().empty() ? "nothing" : d.actual(), 300);
+    if (d.has_recorded_source())
+      text += "\nrecorded at " + At(d.recorded_source().file(), d.recorded_source().line(), 0, options);
+    if (!d.cause().empty()) text += "\ncause " + d.cause();
+    text += "\n" + ReproduceCommand(h);
     if (h.divergences_size() > 1) text += "\nand " + Counted(h.divergences_size() - 1, "further difference");
     const bool own = d.has_source() && !Shown(d.source().file(), options).starts_with("/");
     out->push_back({rank, own ? Shown(d.source().file(), options) : std::string(), own ? d.source().line() : 0, 0,
@@ -105,11 +109,16 @@ std::string RenderGithub(const std::vector<v1::Result>& results, const RenderOpt
   std::stable_sort(all.begin(), all.end(), [](const Annotation& a, const Annotation& b) { return a.rank < b.rank; });
   std::string out;
   for (const Annotation& annotation : all) out += Command(annotation);
+  // What belongs to no line, in one notice.
   constexpr size_t kShownByGithub = 10;
-  if (all.size() > kShownByGithub)
-    out += Command({2, "", 0, 0, "Lockstep",
-                    Summary(results) + "; GitHub shows only the first annotations of a step, the report has all"});
-  return out;
+  if (options.brief && all.size() <= kShownByGithub) return out;
+  std::string text = std::string(OverallVerdict(results)) + ": " + Summary(results);
+  if (all.size() > kShownByGithub) text += "\nGitHub shows only the first annotations of a step; the report has all";
+  if (!options.brief) {
+    for (const std::string& line : FactLines(results, options)) text += "\n" + line;
+  }
+  constexpr size_t kLongestNotice = 8'000;
+  return out + Command({2, "", 0, 0, "Lockstep", Clip(text, kLongestNotice)});
 }
 
 }  // namespace lockstep::reports

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "engine-core/base/time.h"
-#include "reports/render/facts.h"
+#include "reports/render/tables.h"
 
 namespace lockstep::reports {
 namespace {
@@ -78,10 +78,12 @@ class Page {
 
   std::string Run() {
     Divergences();
-    Histories();
-    Findings();
     Plans();
+    Findings();
+    CommandChanges();
+    Histories();
     Perturbation();
+    Steps();
     Trust();
     Problems();
     Recommendations();
@@ -98,6 +100,26 @@ class Page {
              "\" tabindex=\"-1\">" + E(title) + "</h2>\n";
   }
   void EndSection() { body_ += "</section>\n"; }
+
+  // Opens a table that scrolls by itself; a name that begins with `#` heads a column of numbers.
+  void OpenTable(const std::string& label, const std::vector<std::string>& columns) {
+    body_ += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"" + E(label) + "\"><table>\n<thead><tr>";
+    for (const std::string& column : columns) {
+      const bool number = column.starts_with('#');
+      body_ += std::string("<th scope=\"col\"") + (number ? " class=\"n\">" : ">") + E(number ? column.substr(1) : column) + "</th>";
+    }
+    body_ += "</tr></thead>\n<tbody>\n";
+  }
+  void TableRow(const std::vector<std::string>& cells) {
+    body_ += "<tr data-text>";
+    for (const std::string& cell : cells)
+      body_ += cell.starts_with('#') ? "<td class=\"n\">" + cell.substr(1) + "</td>" : "<td>" + cell + "</td>";
+    body_ += "</tr>\n";
+  }
+  void CloseTable() { body_ += "</tbody></table></div>\n"; }
+  static std::string Status(const std::string& css, const std::string& text) {
+    return "<span class=\"" + E(css) + "\">" + E(text) + "</span>";
+  }
 
   std::string Head() const {
     const std::string verdict(OverallVerdict(results_));
@@ -130,7 +152,7 @@ class Page {
 
   void OneDivergence(const v1::Divergence& d) {
     std::string rows;
-    if (!d.step_id().empty()) Row(&rows, "step", Code(d.step_id()));
+    if (!StepOf(d).empty()) Row(&rows, "step", Code(StepOf(d)));
     Row(&rows, "grade", E(d.grade()) + " - " + E(GradeMeaning(d.grade())));
     if (d.event_id() > 0)
       Row(&rows, "event",
@@ -138,6 +160,7 @@ class Page {
               (d.workflow_task_started_event_id() > 0
                    ? " (workflow task started at event " + std::to_string(d.workflow_task_started_event_id()) + ")"
                    : ""));
+    if (d.run_seq() > 0) Row(&rows, "runSeq", std::to_string(d.run_seq()));
     if (!d.command().empty()) Row(&rows, "command", Code(d.command()));
     if (!d.field().empty()) Row(&rows, "field", Code(d.field()));
     Row(&rows, "expected",
@@ -154,7 +177,7 @@ class Page {
       Row(&rows, "recorded at", Linked(d.recorded_source().file(), d.recorded_source().line(), 0, options_));
     Row(&rows, "cause", E(d.cause()));
     Row(&rows, "what to do", Sentence(RemedyFor(d)));
-    body_ += "<h3>" + E(d.kind()) + (d.step_id().empty() ? "" : ", step " + E(d.step_id())) + "</h3>\n<dl>" + rows +
+    body_ += "<h3>" + E(d.kind()) + (StepOf(d).empty() ? "" : ", step " + E(StepOf(d))) + "</h3>\n<dl>" + rows +
              "</dl>\n";
   }
 
@@ -172,8 +195,7 @@ class Page {
         const auto& first = h.divergences(0);
         body_ += "<details data-text" + std::string(shown < 3 ? " open" : "") + "><summary>" + Code(h.path()) +
                  " <span class=\"" + E(h.verdict()) + "\">" + E(first.grade()) + "</span> " + E(first.kind()) +
-                 (first.event_id() > 0 ? " at event " + std::to_string(first.event_id()) : "") +
-                 (first.step_id().empty() ? "" : ", step " + E(first.step_id())) + "</summary>\n";
+                 WhereInRun(first) + (StepOf(first).empty() ? "" : ", step " + E(StepOf(first))) + "</summary>\n";
         constexpr int kShownOfOne = 25;
         for (int i = 0; i < h.divergences_size() && i < kShownOfOne; ++i) OneDivergence(h.divergences(i));
         if (h.divergences_size() > kShownOfOne)
@@ -192,23 +214,16 @@ class Page {
     for (const auto& result : results_) {
       if (result.histories_size() == 0) continue;
       Section("histories", "Histories");
-      body_ +=
-          "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of "
-          "histories\"><table>\n<thead><tr><th scope=\"col\">History</th><th scope=\"col\">Workflow</th><th "
-          "scope=\"col\" class=\"n\">Events</th><th scope=\"col\" class=\"n\">Tasks</th><th scope=\"col\" "
-          "class=\"n\">Commands</th><th scope=\"col\">Status</th><th scope=\"col\">Snapshot</th><th "
-          "scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n";
+      OpenTable("Table of histories", {"Verdict", "History", "Workflow", "#Events", "#Tasks", "#Commands", "Status", "Snapshot"});
       size_t shown = 0;
       for (const auto& h : result.histories()) {
         if (shown++ >= kMaxEntries) break;
-        body_ += "<tr data-text><td>" + Code(h.path()) + "</td><td>" + E(h.workflow_type()) + "</td><td class=\"n\">" +
-                 std::to_string(h.events()) + "</td><td class=\"n\">" + std::to_string(h.workflow_tasks()) +
-                 "</td><td class=\"n\">" + std::to_string(h.commands()) + "</td><td>" + E(h.status()) + "</td><td>" +
-                 (h.snapshot_hash().empty() ? "" : Code(h.snapshot_hash().substr(0, 8))) + "</td><td><span class=\"" +
-                 E(h.verdict()) + "\">" + E(h.verdict()) + "</span>" +
-                 (h.has_error() ? "<br>" + E(h.error().code() + ": " + h.error().message()) : "") + "</td></tr>\n";
+        TableRow({Status(h.verdict(), h.verdict()) + (h.has_error() ? "<br>" + E(h.error().code() + ": " + h.error().message()) : ""),
+                  Code(h.path()), E(h.workflow_type()), "#" + std::to_string(h.events()), "#" + std::to_string(h.workflow_tasks()),
+                  "#" + std::to_string(h.commands()), E(h.status()),
+                  h.snapshot_hash().empty() ? "" : Code(h.snapshot_hash().substr(0, 8))});
       }
-      body_ += "</tbody></table></div>\n";
+      CloseTable();
       if (result.histories_size() > static_cast<int>(kMaxEntries))
         body_ += "<p>... and " +
                  Counted(result.histories_size() - static_cast<int64_t>(kMaxEntries), "further history") + ".</p>\n";
@@ -275,55 +290,88 @@ class Page {
   }
 
   void Plans() {
-    for (const auto& result : results_) {
-      if (result.plans_size() == 0) continue;
-      std::map<std::string, int> counts;
-      for (const auto& f : result.findings()) counts[f.file()] += 1;
-      Section("plans", "Plans");
-      body_ +=
-          "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of plans\"><table>\n<thead><tr><th "
-          "scope=\"col\">Plan</th><th scope=\"col\">Version</th><th scope=\"col\">File</th><th scope=\"col\" "
-          "class=\"n\">Steps</th><th scope=\"col\" class=\"n\">Findings</th></tr></thead>\n<tbody>\n";
-      for (const auto& plan : result.plans()) {
-        body_ += "<tr data-text><td>" + E(plan.plan_id()) + "</td><td>" + E(plan.plan_version()) + "</td><td>" +
-                 Linked(plan.file(), 0, 0, options_) + "</td><td class=\"n\">" + std::to_string(plan.steps()) +
-                 "</td><td class=\"n\">" + std::to_string(counts[plan.file()]) + "</td></tr>\n";
-      }
-      body_ += "</tbody></table></div>\n";
-      EndSection();
+    const std::vector<PlanFacts> plans = PlanTable(results_);
+    if (plans.empty()) return;
+    Section("plans", "Plans");
+    OpenTable("Table of plans", {"Plan", "Status", "Version", "Lint", "Replay", "#Divergences", "#Artifacts match", "File"});
+    for (size_t i = 0; i < plans.size() && i < kMaxEntries; ++i) {
+      const PlanFacts& plan = plans[i];
+      TableRow({E(plan.id), Status(plan.Status(), plan.Status()), E(plan.version), E(plan.Lint()), E(plan.Replays()),
+                "#" + std::to_string(plan.divergences), "#" + plan.Artifacts(),
+                plan.file.empty() ? "" : Linked(plan.file, 0, 0, options_)});
     }
+    CloseTable();
+    EndSection();
   }
 
-  // Results of replays under varied conditions, side by side (one result a condition).
-  void Perturbation() {
-    std::vector<const v1::Result*> runs;
+  // Every step, so that one sees what was looked at.
+  void Steps() {
+    const std::vector<StepFacts> steps = StepTable(results_);
+    if (steps.empty()) return;
+    Section("steps", "Steps");
+    OpenTable("Table of steps", {"Plan", "Step", "Status", "Type", "Note"});
+    for (size_t i = 0; i < steps.size() && i < kMaxEntries; ++i) {
+      const StepFacts& step = steps[i];
+      const std::string css = step.status == "diverged" ? "error" : step.status == "clean" ? "PASSED" : step.status;
+      TableRow({E(step.plan), Code(step.step), Status(css, step.status), Code(step.kind), E(Clip(step.note, 300))});
+    }
+    CloseTable();
+    if (steps.size() > kMaxEntries)
+      body_ += "<p>... and " + Counted(static_cast<int64_t>(steps.size() - kMaxEntries), "further step") + ".</p>\n";
+    EndSection();
+  }
+
+  void CommandChanges() {
+    size_t total = 0;
+    for (const auto& result : results_) total += static_cast<size_t>(result.command_changes_size());
+    if (total == 0) return;
+    Section("commands", "Command changes");
+    OpenTable("Table of command changes", {"Root", "Gate"});
     for (const auto& result : results_) {
-      if (result.histories_size() > 0) runs.push_back(&result);
+      for (const auto& change : result.command_changes())
+        TableRow({Code(change.root()), Status(change.gates().empty() ? "error" : "PASSED", GateWords(change))});
     }
-    if (runs.size() < 2) return;
-    Section("runs", "Runs");
-    body_ +=
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of runs\"><table>\n<thead><tr><th "
-        "scope=\"col\">Run</th><th scope=\"col\" class=\"n\">Histories</th><th scope=\"col\" "
-        "class=\"n\">Identical</th><th scope=\"col\">Verdict</th></tr></thead><tbody>\n";
-    for (const auto* run : runs) {
-      body_ += "<tr><td>" + Code(run->command().empty() ? run->tool() : run->command()) + "</td><td class=\"n\">" +
-               std::to_string(run->totals().histories()) + "</td><td class=\"n\">" +
-               std::to_string(run->totals().identical()) + "</td><td>" + E(run->verdict()) + "</td></tr>\n";
+    CloseTable();
+    EndSection();
+  }
+
+  // Conditions that must not matter, one a row.
+  void Perturbation() {
+    size_t total = 0;
+    for (const auto& result : results_) total += static_cast<size_t>(result.perturbations_size());
+    if (total == 0) return;
+    Section("perturbations", "Under varied conditions");
+    OpenTable("Table of conditions", {"Condition", "Variant", "Outcome"});
+    std::string details;
+    for (const auto& result : results_) {
+      for (const auto& row : result.perturbations()) {
+        TableRow({E(row.perturbation()), Code(row.variant()), Status(row.identical() ? "IDENTICAL" : "DIVERGED", PerturbationWords(row))});
+        for (const auto& difference : row.differences()) {
+          details += "<details data-text><summary>" + E(row.perturbation()) + " " + Code(row.variant()) + ": " + Code(difference.path()) +
+                     "</summary>\n<dl>";
+          Row(&details, "expected", "<pre>" + E(Clip(difference.expected(), kMaxValue)) + "</pre>");
+          Row(&details, "actual", "<pre>" + E(Clip(difference.actual(), kMaxValue)) + "</pre>");
+          details += "</dl></details>\n";
+        }
+      }
     }
-    body_ += "</tbody></table></div>\n";
+    CloseTable();
+    body_ += details;
     EndSection();
   }
 
   void Trust() {
     std::string items;
-    for (const auto& result : results_) {
-      for (const auto& trust : result.trusted())
-        items += "<li>" + Code(trust.function()) + " is trusted: " + E(trust.reason()) + " (" +
-                 Linked(trust.file(), trust.line(), trust.column(), options_) + ")</li>\n";
-      for (const auto& f : result.suppressed())
-        items +=
-            "<li>suppressed: " + Code(f.id()) + " at " + Linked(f.file(), f.line(), f.column(), options_) + "</li>\n";
+    const auto mark = [](bool is_new) { return is_new ? std::string("<b>new</b> ") : std::string(); };
+    for (const SuppressionFacts& facts : SuppressionTable(results_, options_)) {
+      items += "<li data-text>" + mark(facts.is_new) + (facts.expiring ? Status("warning", "expiring") + " " : "") + "suppressed: " +
+               Code(facts.finding->id()) + " at " +
+               Linked(facts.finding->file(), facts.finding->line(), facts.finding->column(), options_) + ": " +
+               E(SuppressionWords(facts)) + "</li>\n";
+    }
+    for (const TrustFacts& facts : TrustTable(results_, options_)) {
+      items += "<li data-text>" + mark(facts.is_new) + Code(facts.mark->function()) + " is trusted: " + E(facts.mark->reason()) + " (" +
+               Linked(facts.mark->file(), facts.mark->line(), facts.mark->column(), options_) + ")</li>\n";
     }
     if (items.empty()) return;
     Section("trust", "Suppressions and trusted marks");
@@ -375,7 +423,8 @@ class Page {
     for (const auto& result : results_) {
       Row(&rows, result.tool().c_str(),
           E(result.verdict()) + (result.command().empty() ? "" : ": " + Code(result.command())) +
-              (result.tool_version().empty() ? "" : " (version " + E(result.tool_version()) + ")"));
+              (result.tool_version().empty() ? "" : " (version " + E(result.tool_version()) + ")") +
+              (result.models().empty() ? "" : " (models " + Code(result.models()) + ")"));
     }
     Row(&rows, "model", Code(std::string(kResultFormat)));
     body_ += "<dl>" + rows + "</dl>\n";

@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "reports/render/facts.h"
+#include "reports/render/tables.h"
 
 namespace lockstep::reports {
 namespace {
@@ -21,13 +21,14 @@ struct Case {
 std::string DivergenceLines(const v1::History& h, const RenderOptions& options) {
   std::string text;
   for (const auto& d : h.divergences()) {
-    text += d.grade() + " " + d.kind() + (d.event_id() > 0 ? " at event " + std::to_string(d.event_id()) : "") +
-            (d.step_id().empty() ? "" : ", step " + d.step_id()) + "\n";
+    text += d.grade() + " " + d.kind() + WhereInRun(d) + (StepOf(d).empty() ? "" : ", step " + StepOf(d)) + "\n";
     if (!d.command().empty()) text += "  command  " + d.command() + "\n";
     if (!d.field().empty()) text += "  field    " + d.field() + "\n";
     text += "  expected " + Clip(d.expected().empty() ? "nothing" : d.expected(), 2000) + "\n  actual   " +
             Clip(d.actual().empty() ? "nothing" : d.actual(), 2000) + "\n";
     if (d.has_source()) text += "  issued at " + At(d.source().file(), d.source().line(), 0, options) + "\n";
+    if (d.has_recorded_source())
+      text += "  recorded  " + At(d.recorded_source().file(), d.recorded_source().line(), 0, options) + "\n";
     if (!d.cause().empty()) text += "  cause    " + d.cause() + "\n";
   }
   return text + "reproduce: " + ReproduceCommand(h) + "\n";
@@ -80,6 +81,7 @@ std::vector<Case> LintCases(const v1::Result& result, const RenderOptions& optio
     if (f.severity() == "error") c.kind = "failure";
     c.text += line + "\n";
     if (!f.pointer().empty()) c.text += "  at " + f.pointer() + "\n";
+    if (!f.root().empty()) c.text += "  reached from " + f.root() + "\n";
     for (const auto& step : f.chain())
       c.text += "  " + At(step.file(), step.line(), step.column(), options) + ": " + step.function() + "\n";
   }
@@ -139,7 +141,14 @@ std::string RenderJunit(const std::vector<v1::Result>& results, const RenderOpti
     suites += "    <properties>\n      <property name=\"verdict\" value=\"" + EscapeMarkup(result.verdict()) + "\"/>\n";
     if (!options.commit.empty())
       suites += "      <property name=\"commit\" value=\"" + EscapeMarkup(options.commit) + "\"/>\n";
-    suites += "    </properties>\n" + body + "  </testsuite>\n";
+    suites += "    </properties>\n" + body;
+    // What belongs to no case stands once, in the first suite.
+    if (&result == &results.front()) {
+      std::string text = std::string(OverallVerdict(results)) + ": " + Summary(results) + "\n";
+      for (const std::string& line : FactLines(results, options)) text += line + "\n";
+      suites += "    <system-out>" + EscapeMarkup(text) + "</system-out>\n";
+    }
+    suites += "  </testsuite>\n";
     tests += cases.size();
     failures += failed;
     errors += broken;

@@ -7,7 +7,7 @@
 
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/time.h"
-#include "reports/render/facts.h"
+#include "reports/render/tables.h"
 
 namespace lockstep::reports {
 namespace {
@@ -135,13 +135,13 @@ std::string DivergenceBlock(const v1::History& h, const RenderOptions& options) 
   const v1::Divergence& d = h.divergences(0);
   std::string title =
       "<code>" + Cell(Clip(h.path(), 300)) + "</code>: <b>" + Cell(d.grade()) + "</b> " + Cell(d.kind());
-  if (d.event_id() > 0) title += " at event " + std::to_string(d.event_id());
-  if (!d.step_id().empty()) title += ", step <code>" + Cell(d.step_id()) + "</code>";
-  std::string body = "This " + std::string(GradeMeaning(d.grade())) + ".\n\n| | |\n|---|---|\n";
+  title += WhereInRun(d);
+  if (!StepOf(d).empty()) title += ", step <code>" + Cell(StepOf(d)) + "</code>";
+  std::string body = Cell(d.grade()) + ": " + std::string(GradeMeaning(d.grade())) + ".\n\n| | |\n|---|---|\n";
   const auto row = [&](const char* name, const std::string& value) {
     if (!value.empty()) body += std::string("| ") + name + " | " + value + " |\n";
   };
-  row("step", Code(d.step_id()));
+  row("step", Code(StepOf(d)));
   row("grade", Cell(d.grade()));
   row("command", Code(d.command()));
   row("field", Code(d.field()));
@@ -164,11 +164,17 @@ Section Divergences(const std::vector<v1::Result>& results, const RenderOptions&
   Section section{"### Divergences\n\n", {}, "diverged histories"};
   for (const v1::Result& result : results) {
     for (const auto& h : result.histories()) {
-      if (h.divergences_size() > 0)
-        section.blocks.push_back(DivergenceBlock(h, options));
-      else if (h.has_error())
-        section.blocks.push_back("- " + Code(h.path()) + ": " + Code(h.error().code()) + " " +
-                                 Cell(Clip(h.error().message(), 600)) + "\n");
+      if (h.divergences_size() > 0) section.blocks.push_back(DivergenceBlock(h, options));
+    }
+  }
+  bool first = true;
+  for (const v1::Result& result : results) {
+    for (const auto& h : result.histories()) {
+      if (h.divergences_size() > 0 || !h.has_error()) continue;
+      // A list after HTML begins with an empty line.
+      section.blocks.push_back(std::string(first ? "\n" : "") + "- " + Code(h.path()) + ": " + Code(h.error().code()) + " " +
+                               Cell(Clip(h.error().message(), 600)) + "\n");
+      first = false;
     }
   }
   return section;
@@ -177,64 +183,19 @@ Section Divergences(const std::vector<v1::Result>& results, const RenderOptions&
 // --- plans
 // -------------------------------------------------------------------------------------------------------------------
 
-// Replay and lint of a plan meet in one row, by its id.
-struct PlanState {
-  std::string version, file;
-  int errors = 0, warnings = 0, notes = 0;
-  bool linted = false;
-  int replays = 0, passed = 0, divergences = 0;
-};
-
 Section Plans(const std::vector<v1::Result>& results, const RenderOptions& options) {
-  Section section{"### Plans\n\n| Plan | Version | Lint | Replay | Divergences | Status |\n|---|---|---|---|---|---|\n",
-                  {},
-                  "plans"};
-  std::map<std::string, PlanState> plans;
-  for (const v1::Result& result : results) {
-    for (const auto& row : result.plans()) {
-      PlanState& state = plans[row.plan_id().empty() ? row.file() : row.plan_id()];
-      state.version = row.plan_version();
-      state.file = row.file();
-      state.linted = true;
-    }
-    for (const auto& f : result.findings()) {
-      if (f.pointer().empty()) continue;
-      PlanState& state = plans[f.plan_id().empty() ? f.file() : f.plan_id()];
-      state.linted = true;
-      (f.severity() == "error" ? state.errors : f.severity() == "warning" ? state.warnings : state.notes) += 1;
-    }
-    for (const auto& h : result.histories()) {
-      PlanState& state = plans[h.plan_id().empty() ? "(histories) " + h.workflow_type() : h.plan_id()];
-      if (!h.plan_version().empty()) state.version = h.plan_version();
-      ++state.replays;
-      state.passed += h.verdict() == "IDENTICAL" || (h.verdict() == "DRIFT" && !result.strict()) ? 1 : 0;
-      state.divergences += h.divergences_size();
-    }
-  }
-  for (const auto& [id, state] : plans) {
-    std::string lint = "-";
-    if (state.linted) {
-      lint = state.errors + state.warnings + state.notes == 0 ? "clean" : "";
-      const auto add = [&](int count, const char* noun) {
-        if (count > 0) lint += (lint.empty() ? "" : ", ") + Counted(count, noun);
-      };
-      add(state.errors, "error"), add(state.warnings, "warning"), add(state.notes, "note");
-    }
-    const bool bad = state.errors > 0 || state.passed < state.replays;
+  Section section{
+      "### Plans\n\n| Plan | Version | Lint | Replay | Divergences | Artifacts | Status |\n|---|---|---|---|---|---|---|\n",
+      {},
+      "plans"};
+  for (const PlanFacts& plan : PlanTable(results)) {
+    const std::string status = plan.Status();
     section.blocks.push_back(
-        "| " + (state.file.empty() ? Cell(id) : Linked(state.file, 0, options) + " " + Cell(id)) + " | " +
-        (state.version.empty() ? "-" : Cell(state.version)) + " | " + lint + " | " +
-        (state.replays == 0 ? "-" : std::to_string(state.passed) + "/" + std::to_string(state.replays)) + " | " +
-        std::to_string(state.divergences) + " | " +
-        (bad                  ? "\u274c"
-         : state.warnings > 0 ? "\u26a0\ufe0f"
-                              : "\u2705") +
-        " |\n");
+        "| " + (plan.file.empty() ? Cell(plan.id) : Linked(plan.file, 0, options) + " " + Cell(plan.id)) + " | " +
+        (plan.version.empty() ? "-" : Cell(plan.version)) + " | " + plan.Lint() + " | " + plan.Replays() + " | " +
+        std::to_string(plan.divergences) + " | " + plan.Artifacts() + " | " +
+        Emoji(status == "WARNINGS" ? kPassedWithWarnings : status) + " |\n");
   }
-  // What is wrong first.
-  std::stable_sort(section.blocks.begin(), section.blocks.end(), [](const std::string& a, const std::string& b) {
-    return (a.find("\u274c") != std::string::npos) > (b.find("\u274c") != std::string::npos);
-  });
   return section;
 }
 
@@ -295,13 +256,13 @@ Section AgainstBase(const std::vector<v1::Result>& results, const RenderOptions&
   return section;
 }
 
-Section CommandChanges(const std::vector<v1::Result>& results, const RenderOptions& options) {
-  Section section{"### Command changes\n\n| Root | Where | Gate |\n|---|---|---|\n", {}, "roots"};
+Section CommandChanges(const std::vector<v1::Result>& results) {
+  Section section{"### Command changes\n\n| Root | Gate |\n|---|---|\n", {}, "roots"};
   for (const v1::Result& result : results) {
-    for (const auto& f : result.findings()) {
-      if (f.id() == "determinism-ungated-command-change")
-        section.blocks.push_back("| " + Code(f.root().empty() ? f.function() : f.root()) + " | " +
-                                 Linked(f.file(), f.line(), options) + " | missing |\n");
+    for (const auto& change : result.command_changes()) {
+      std::string gate = change.gates().empty() ? "\u274c missing" : "found:";
+      for (const std::string& id : change.gates()) gate += " " + Code(id);
+      section.blocks.push_back("| " + Code(change.root()) + " | " + gate + " |\n");
     }
   }
   return section;
@@ -309,21 +270,42 @@ Section CommandChanges(const std::vector<v1::Result>& results, const RenderOptio
 
 Section Trust(const std::vector<v1::Result>& results, const RenderOptions& options) {
   Section section{"### Suppressions and trusted marks\n\n", {}, "marks"};
-  for (const v1::Result& result : results) {
-    for (const auto& trust : result.trusted())
-      section.blocks.push_back("- " + Code(trust.function()) + " is trusted: " + Cell(Clip(trust.reason(), 300)) +
-                               " (" + Linked(trust.file(), trust.line(), options) + ")\n");
-    for (const auto& f : result.suppressed())
-      section.blocks.push_back("- suppressed: " + Code(f.id()) + " at " + Linked(f.file(), f.line(), options) + "\n");
+  const auto mark = [](bool is_new) { return is_new ? std::string("**new** ") : std::string(); };
+  for (const SuppressionFacts& facts : SuppressionTable(results, options)) {
+    section.blocks.push_back("- " + mark(facts.is_new) + (facts.expiring ? "\u26a0\ufe0f " : "") + "suppressed: " +
+                             Code(facts.finding->id()) + " at " +
+                             Linked(facts.finding->file(), facts.finding->line(), options) + ": " +
+                             Cell(Clip(SuppressionWords(facts), 300)) + "\n");
+  }
+  for (const TrustFacts& facts : TrustTable(results, options)) {
+    section.blocks.push_back("- " + mark(facts.is_new) + Code(facts.mark->function()) + " is trusted: " +
+                             Cell(Clip(facts.mark->reason(), 300)) + " (" +
+                             Linked(facts.mark->file(), facts.mark->line(), options) + ")\n");
   }
   return section;
 }
 
+Section Perturbations(const std::vector<v1::Result>& results) {
+  Section section{"### Under varied conditions\n\n| Condition | Variant | |\n|---|---|---|\n", {}, "conditions"};
+  for (const v1::Result& result : results) {
+    for (const auto& row : result.perturbations()) {
+      section.blocks.push_back("| " + Cell(row.perturbation()) + " | " + Code(row.variant()) + " | " +
+                               (row.identical() ? "\u2705 " : "\u274c ") + PerturbationWords(row) + " |\n");
+    }
+  }
+  // What differs first.
+  std::stable_sort(section.blocks.begin(), section.blocks.end(), [](const std::string& a, const std::string& b) {
+    return (a.find("\u274c") != std::string::npos) > (b.find("\u274c") != std::string::npos);
+  });
+  return section;
+}
+
 Section Problems(const std::vector<v1::Result>& results) {
-  Section section{"### Problems with the input\n\n", {}, "problems"};
+  Section section{"### Problems and notes\n\n", {}, "problems"};
   for (const v1::Result& result : results) {
     for (const auto& problem : result.problems())
       section.blocks.push_back("- " + Cell(Clip(problem.message(), 600)) + "\n");
+    for (const std::string& note : result.notes()) section.blocks.push_back("- " + Cell(Clip(note, 600)) + "\n");
   }
   return section;
 }
@@ -341,16 +323,22 @@ std::string RenderMarkdown(const std::vector<v1::Result>& results, const RenderO
   size_t budget = kMaxMarkdownCharacters - Characters(head) - Characters(tail);
   // Filled by weight, shown in the order of the specification. A table of thousands of clean plans must not push out
   // the divergences: it gets what is left.
-  const Section sections[] = {Plans(results, options),           Findings(results, true, options),
-                              Divergences(results, options),     CommandChanges(results, options),
-                              Trust(results, options),           Problems(results),
-                              Findings(results, false, options), AgainstBase(results, options)};
-  std::string texts[std::size(sections)];
-  for (const size_t index : {size_t{2}, size_t{1}, size_t{3}, size_t{7}, size_t{5}, size_t{0}, size_t{6}, size_t{4}})
-    texts[index] = Fill(sections[index], &budget);
+  enum Part : size_t { kPlans, kBase, kErrors, kDivergences, kCommands, kPerturbations, kTrust, kProblems, kWarnings, kParts };
+  Section sections[kParts];
+  sections[kPlans] = Plans(results, options);
+  sections[kBase] = AgainstBase(results, options);
+  sections[kErrors] = Findings(results, true, options);
+  sections[kDivergences] = Divergences(results, options);
+  sections[kCommands] = CommandChanges(results);
+  sections[kPerturbations] = Perturbations(results);
+  sections[kTrust] = Trust(results, options);
+  sections[kProblems] = Problems(results);
+  sections[kWarnings] = Findings(results, false, options);
+  std::string texts[kParts];
+  for (const Part part : {kDivergences, kErrors, kCommands, kPerturbations, kBase, kProblems, kPlans, kWarnings, kTrust})
+    texts[part] = Fill(sections[part], &budget);
   std::string out = head;
-  for (const size_t index : {size_t{0}, size_t{1}, size_t{7}, size_t{2}, size_t{3}, size_t{4}, size_t{5}, size_t{6}})
-    out += texts[index];
+  for (const std::string& text : texts) out += text;
   return out + tail;
 }
 

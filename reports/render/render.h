@@ -22,6 +22,10 @@ struct RenderOptions {
   // Where the whole report is, for what a short form leaves out; may be empty.
   std::string full_report;
   std::string tool_version;
+  // Findings and totals only (text, github): for those who run one command and read its output.
+  bool brief = false;
+  // YYYY-MM-DD: suppressions that expire soon are told by it; empty: none is.
+  std::string today;
   // Results of the base branch: findings are then told apart as new, fixed or as before, by their fingerprints.
   std::vector<v1::Result> base_results;
 };

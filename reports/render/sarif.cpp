@@ -7,7 +7,7 @@
 #include "engine-core/base/bytes.h"
 #include "engine-core/base/json.h"
 #include "engine-core/base/sha256.h"
-#include "reports/render/facts.h"
+#include "reports/render/tables.h"
 
 namespace lockstep::reports {
 namespace {
@@ -133,7 +133,12 @@ Json FindingResult(const v1::Finding& f, bool suppressed, Rules* rules, const Re
   }
   entry.Set("properties", std::move(properties));
   if (f.fixes_size() > 0) entry.Set("fixes", FixesOf(f, options));
-  if (suppressed) entry.Set("suppressions", Json(Json::Array{Json::MakeObject({{"kind", "inSource"}})}));
+  if (suppressed) {
+    Json suppression = Json::MakeObject({{"kind", "inSource"}});
+    const std::string words = SuppressionWords({&f, false, false, 0});
+    if (!words.empty()) suppression.Set("justification", words);
+    entry.Set("suppressions", Json(Json::Array{std::move(suppression)}));
+  }
   return entry;
 }
 
@@ -141,13 +146,15 @@ Json DivergenceResult(const v1::History& h, const v1::Divergence& d, bool strict
                       const RenderOptions& options) {
   const std::string id = "replay-" + (d.grade().empty() ? std::string("divergence") : d.grade());
   const bool drift = d.grade() == "drift" && !strict;
-  std::string text = h.path() + ": " + d.kind() +
-                     (d.event_id() > 0 ? " at event " + std::to_string(d.event_id()) : "") +
-                     (d.step_id().empty() ? "" : ", step " + d.step_id());
+  std::string text = h.path() + ": " + d.grade() + " " + d.kind() + WhereInRun(d) +
+                     (StepOf(d).empty() ? "" : ", step " + StepOf(d));
   if (!d.command().empty()) text += ", command " + d.command();
   if (!d.field().empty()) text += ", field " + d.field();
   text += ": expected " + Clip(d.expected().empty() ? "nothing" : d.expected(), 500) + ", found " +
-          Clip(d.actual().empty() ? "nothing" : d.actual(), 500) + ". " + RemedyFor(d) +
+          Clip(d.actual().empty() ? "nothing" : d.actual(), 500) + ". " +
+          (d.has_recorded_source() ? "Recorded at " + At(d.recorded_source().file(), d.recorded_source().line(), 0, options) + ". "
+                                   : std::string()) +
+          (d.cause().empty() ? std::string() : "Cause: " + d.cause() + ". ") + RemedyFor(d) +
           " Reproduce: " + ReproduceCommand(h);
   const bool own = d.has_source() && !Shown(d.source().file(), options).starts_with("/");
   Json location = own ? LocationOf(d.source().file(), std::max(1, d.source().line()), 0, options)
@@ -172,7 +179,15 @@ Json DivergenceResult(const v1::History& h, const v1::Divergence& d, bool strict
   return entry.Set(
       "properties",
       Json::MakeObject(
-          {{"history", h.path()}, {"grade", d.grade()}, {"eventId", d.event_id()}, {"stepId", d.step_id()}}));
+          {{"history", h.path()}, {"grade", d.grade()}, {"eventId", d.event_id()}, {"stepId", StepOf(d)}}));
+}
+
+// What belongs to no result.
+Json FactProperties(const std::vector<v1::Result>& results, const RenderOptions& options) {
+  Json facts = Json::MakeArray();
+  for (const std::string& line : FactLines(results, options)) facts.Push(line);
+  return Json::MakeObject(
+      {{"verdict", OverallVerdict(results)}, {"summary", Summary(results)}, {"facts", std::move(facts)}});
 }
 
 int LevelRank(const Json& result) {
@@ -218,6 +233,7 @@ std::string RenderSarif(const std::vector<v1::Result>& results, const RenderOpti
        {"invocations", Json(Json::Array{Json::MakeObject({{"executionSuccessful", complete},
                                                           {"toolExecutionNotifications", std::move(notifications)}})})},
        {"columnKind", "utf16CodeUnits"},
+       {"properties", FactProperties(results, options)},
        {"results", Json(Json::Array(std::make_move_iterator(all.begin()), std::make_move_iterator(all.end())))}});
   if (!options.base.empty())
     run.Set("originalUriBaseIds",

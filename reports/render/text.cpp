@@ -1,7 +1,7 @@
 // Plain text: findings in the style of compilers, histories as a table, one closing line.
 #include <algorithm>
 
-#include "reports/render/facts.h"
+#include "reports/render/tables.h"
 
 namespace lockstep::reports {
 namespace {
@@ -53,8 +53,8 @@ std::string Padded(std::string text, size_t width, bool right = false) {
 
 void DivergenceText(const v1::Divergence& d, const RenderOptions& options, const Paint& paint, std::string* out) {
   *out += "  " + paint("1", d.grade() + " " + d.kind());
-  if (d.event_id() > 0) *out += " at event " + std::to_string(d.event_id());
-  if (!d.step_id().empty()) *out += ", step " + d.step_id();
+  *out += WhereInRun(d);
+  if (!StepOf(d).empty()) *out += ", step " + StepOf(d);
   *out += "\n";
   const auto row = [&](const char* name, const std::string& value) {
     if (!value.empty()) *out += "    " + Padded(name, 10) + value + "\n";
@@ -66,6 +66,7 @@ void DivergenceText(const v1::Divergence& d, const RenderOptions& options, const
   if (d.has_source())
     row("issued at", At(d.source().file(), d.source().line(), 0, options) +
                          (d.source().function().empty() ? "" : " in " + d.source().function()));
+  if (d.has_recorded_source()) row("recorded", At(d.recorded_source().file(), d.recorded_source().line(), 0, options));
   row("cause", d.cause());
 }
 
@@ -99,6 +100,7 @@ void HistoriesText(const v1::Result& result, const RenderOptions& options, const
     for (int i = 0; i < h.divergences_size() && i < kShown; ++i) DivergenceText(h.divergences(i), options, paint, out);
     if (h.divergences_size() > kShown)
       *out += "  ... and " + std::to_string(h.divergences_size() - kShown) + " more (--format json has all)\n";
+    *out += "    reproduce " + ReproduceCommand(h) + "\n";
   }
   *out += "\n";
 }
@@ -113,18 +115,22 @@ std::string RenderText(const std::vector<v1::Result>& results, const RenderOptio
       out += paint("1;35", "problem: ") + problem.message() +
              (problem.code().empty() ? "" : " [" + problem.code() + "]") + "\n";
     for (const Grouped& group : GroupFindings(result)) FindingText(group, options, paint, &out);
-    for (const auto& trust : result.trusted()) {
-      out += At(trust.file(), trust.line(), trust.column(), options) + ": " + paint("1;36", "note: ") +
-             trust.function() + " is trusted: " + trust.reason() + "\n";
+    if (options.brief) {
+      for (const auto& trust : result.trusted())
+        out += At(trust.file(), trust.line(), trust.column(), options) + ": " + paint("1;36", "note: ") +
+               trust.function() + " is trusted: " + trust.reason() + "\n";
+      for (const auto& note : result.notes()) out += paint("1;36", "note: ") + note + "\n";
+      if (result.suppressed_size() > 0) out += Counted(result.suppressed_size(), "finding") + " suppressed\n";
     }
-    for (const auto& note : result.notes()) out += paint("1;36", "note: ") + note + "\n";
     HistoriesText(result, options, paint, &out);
     const auto& s = result.summary();
-    if (result.suppressed_size() > 0) out += Counted(result.suppressed_size(), "finding") + " suppressed\n";
     if (s.baselined() > 0) out += Counted(s.baselined(), "finding") + " in the baseline\n";
     if (s.unaffected() > 0) out += Counted(s.unaffected(), "finding") + " not caused by the change\n";
   }
   const std::string verdict(OverallVerdict(results));
+  if (!options.brief) {
+    for (const std::string& line : FactLines(results, options)) out += line + "\n";
+  }
   return out + Summary(results) + ". " +
          paint(verdict == kFailed || verdict == kIncomplete ? "31;1" : "32;1", verdict) + "\n";
 }
