@@ -264,13 +264,13 @@ std::string RenderPoint(const StatePoint& point, bool chain, bool color) {
   return text;
 }
 
+}  // namespace
+
 Json LineJson(const workflow::SourceLine& line) {
   if (!line.known()) return Json();
   return Json::MakeObject(
       {{"file", line.file}, {"line", static_cast<int64_t>(line.line)}, {"function", line.function}});
 }
-
-}  // namespace
 
 std::vector<AwaitView> AwaitViews(const workflow::Execution& execution) {
   std::vector<AwaitView> views;
