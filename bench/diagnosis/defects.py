@@ -324,8 +324,8 @@ DEFECTS = [
         PLAN_RUN,
         (
             (
-                "only now does it end.\n  if (wf::get_version(\"snapshot-on-every-end\"",
-                "only now does it end.\n  if (wf::get_version(\"snapshot-at-every-end\"",
+                "  if (wf::get_version(\"snapshot-on-every-end\"",
+                "  if (wf::get_version(\"snapshot-at-every-end\"",
             ),
         ),
         "cancel-running",

@@ -27,7 +27,7 @@ REWRITINGS = (
     ("  const std::string name = body.GetString(\"name\");\n", "  const std::string name(body.GetString(\"name\"));\n"),
     ("  pause_reason_.clear();\n", "  pause_reason_ = std::string();\n"),
     ("  ++pause_ordinal_;\n", "  pause_ordinal_ += 1;\n"),
-    ("  params_changed_ = true;\n}\n\nvoid PlanRun::ApplyInjectOverride", "  params_changed_ = !params_changed_ || params_changed_;\n}\n\nvoid PlanRun::ApplyInjectOverride"),
+    ("  params_changed_ = true;\n}\n\nvoid PlanRun::ApplyInjectOverride", "  params_changed_ |= true;\n}\n\nvoid PlanRun::ApplyInjectOverride"),
     ("  event.step_id = draft.step_id;\n  event.payload = draft.payload;\n", "  event.payload = draft.payload;\n  event.step_id = draft.step_id;\n"),
     ("  return ++issued_;\n", "  ++issued_;\n  return issued_;\n"),
     ("      ++count;\n    }\n", "      count += 1;\n    }\n"),

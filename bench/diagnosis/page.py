@@ -76,8 +76,9 @@ def render(results, peers):
         *[summary_row(NAMES[name], groups[name]) for name in ("interpreter", "workflow", "holdout") if groups[name]],
         summary_row("all", everything),
         "",
-        "The first two rows are what the ranking was improved on; the hold-out was written after it was finished and traced once. The defects are",
-        "single wrong edits; a change that is wrong in several files at once is not measured.",
+        "The interpreter and the example workflows are what the ranking was improved on"
+        + ("; the hold-out was written after it was finished and traced once." if groups["holdout"] else "; no held-out defects are measured here."),
+        "The defects are single wrong edits; a change that is wrong in several files at once is not measured.",
         "",
         "## By kind",
         "",

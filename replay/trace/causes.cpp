@@ -298,7 +298,6 @@ class Ranker {
     facts.field_words = FieldWords();
     facts.actual_values = ValuesOf(false);
     facts.expected_values = ValuesOf(true);
-    facts.path = path_;
     facts.files = files_;
     facts.distances = distances_;
     return facts;
@@ -447,6 +446,10 @@ class Ranker {
     if (facts_.bad->signal != 0) {
       Add("undefined-behavior", 0.97, "the code crashed with signal " + std::to_string(facts_.bad->signal),
           facts_.bad->where);
+      // The last line known is only where the code last spoke to the runtime.
+      for (size_t i = 0; i < lines_.size() && lines_[i].change >= 0 && i < 3; ++i)
+        Add("undefined-behavior", 0.96 - 0.02 * static_cast<double>(i), lines_[i].why, lines_[i].where,
+            lines_[i].change);
       return;
     }
     const std::string base = ActualOf(*facts_.bad);

@@ -432,6 +432,10 @@ class Outline {
 
 }  // namespace
 
+bool HasName(const std::vector<std::string>& sorted, const std::string& name) {
+  return std::binary_search(sorted.begin(), sorted.end(), name);
+}
+
 bool IsKeyword(std::string_view name) { return std::binary_search(std::begin(kKeywords), std::end(kKeywords), name); }
 
 std::vector<Token> Tokens(const std::vector<std::string>& lines) { return Reader(lines).Read(); }

@@ -49,6 +49,8 @@ std::vector<size_t> StatementsOf(const std::vector<Token>& tokens);
 // The name at `at` is being declared: a type or another declarator stands before it.
 bool IsDeclared(const std::vector<Token>& tokens, size_t at);
 
+bool HasName(const std::vector<std::string>& sorted, const std::string& name);
+
 // Words of the language that name nothing.
 bool IsKeyword(std::string_view name);
 

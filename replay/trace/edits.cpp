@@ -573,9 +573,16 @@ class Comparison {
                         before.begin() + static_cast<ptrdiff_t>(change.old_end));
     edit.added.assign(after.begin() + static_cast<ptrdiff_t>(change.new_begin),
                       after.begin() + static_cast<ptrdiff_t>(change.new_end));
+    // Braces only hold what is new.
+    const auto tells = [](const Token& token) { return token.text != "{" && token.text != "}"; };
+    const auto first = std::find_if(edit.added.begin(), edit.added.end(), tells);
     if (!edit.added.empty()) {
-      edit.line = edit.added.front().line;
+      edit.line = first != edit.added.end() ? first->line : edit.added.front().line;
       edit.last = edit.added.back().line;
+    } else if (change.new_begin < after.size() && change.old_end < before.size() &&
+               before[change.old_end].line == before[change.old_end - 1].line) {
+      // The rest of the line is still there.
+      edit.line = edit.last = after[change.new_begin].line;
     } else if (change.new_begin > 0) {
       edit.line = edit.last = after[change.new_begin - 1].line;
     } else {

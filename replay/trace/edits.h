@@ -17,7 +17,7 @@ namespace lockstep::replay {
 // One place that says something else than before.
 struct Edit {
   std::string file;
-  uint32_t line = 0;  // of the new text: the first word that is new; of a removal, the word before it
+  uint32_t line = 0;  // of the new text: the first word that is new; of a removal, the word beside it
   uint32_t last = 0;
   std::string function;  // or declaration; empty outside of both
   std::vector<Token> removed, added;

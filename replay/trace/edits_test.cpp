@@ -187,6 +187,12 @@ TEST_F(EditsTest, Removal_IsBehindTheWordBefore) {
   EXPECT_EQ(view.edits[0].hunk.new_start, 3u);
 }
 
+TEST_F(EditsTest, RemovedCondition_IsWhereItsStatementStands) {
+  const EditView view = Edits("void F() {\n  if (Old(1)) A();\n}\n", "void F() {\n  // Always.\n  A();\n}\n");
+  ASSERT_EQ(view.edits.size(), 1u);
+  EXPECT_EQ(view.edits[0].line, 3u);
+}
+
 TEST_F(EditsTest, RemovedDeclaration_IsAnEditToo) {
   const EditView view =
       Edits("void F() {\n}\n\nREGISTER(A, \"a\")\nvoid G() {\n}\n", "void F() {\n}\n\nvoid G() {\n}\n");

@@ -16,10 +16,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxSourceBytes = uint64_t{8} << 20;
 
-bool Has(const std::vector<std::string>& sorted, const std::string& name) {
-  return std::binary_search(sorted.begin(), sorted.end(), name);
-}
-
 bool IsName(char c) { return IsAsciiAlnum(c) || c == '_'; }
 
 std::vector<std::string> LinesOf(std::string_view text) {
@@ -250,7 +246,7 @@ std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std
       by_name.emplace(function.name, &function);
       if (!function.scope.empty()) by_class.emplace(function.scope, &function);
       for (const std::string& name : function.writes) {
-        if (!Has(function.locals, name)) by_write.emplace(name, &function);
+        if (!HasName(function.locals, name)) by_write.emplace(name, &function);
       }
     }
   }
@@ -271,14 +267,14 @@ std::map<std::string, int> CallDistances(SourceTree* tree, const std::vector<std
       const FunctionText* function = rounds[static_cast<size_t>(distance)][i];
       if (distances[function] != distance) continue;
       for (const std::string& name : function->names) {
-        const bool call = Has(function->calls, name);
+        const bool call = HasName(function->calls, name);
         for (auto [it, end] = by_name.equal_range(name); it != end; ++it) {
           if (call || it->second->kind == ItemKind::kDeclaration) visit(it->second, distance + 1);
         }
         // A macro that registers a class leads to what is in it.
         for (auto [it, end] = by_class.equal_range(name); function->kind == ItemKind::kMacro && it != end; ++it)
           visit(it->second, distance + 1);
-        if (call || Has(function->locals, name)) continue;
+        if (call || HasName(function->locals, name)) continue;
         for (auto [it, end] = by_write.equal_range(name); it != end; ++it) visit(it->second, distance + 2);
       }
     }

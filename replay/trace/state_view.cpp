@@ -264,13 +264,13 @@ std::string RenderPoint(const StatePoint& point, bool chain, bool color) {
   return text;
 }
 
+}  // namespace
+
 Json LineJson(const workflow::SourceLine& line) {
   if (!line.known()) return Json();
   return Json::MakeObject(
       {{"file", line.file}, {"line", static_cast<int64_t>(line.line)}, {"function", line.function}});
 }
-
-}  // namespace
 
 std::vector<AwaitView> AwaitViews(const workflow::Execution& execution) {
   std::vector<AwaitView> views;
@@ -281,7 +281,12 @@ std::vector<AwaitView> AwaitViews(const workflow::Execution& execution) {
     view.event_id = point.event_id;
     view.main = point.main;
     view.cancelled = point.cancelled;
-    for (const std::source_location& frame : point.stack) view.stack.push_back(workflow::ToSourceLine(frame));
+    for (const std::source_location& frame : point.stack) {
+      workflow::SourceLine line = workflow::ToSourceLine(frame);
+      // The runtime's own frames are between those of the workflow.
+      if (line.file.starts_with("engine-core/workflow/") || line.file.starts_with("engine-core/authoring/")) continue;
+      view.stack.push_back(std::move(line));
+    }
   }
   return views;
 }

@@ -71,6 +71,8 @@ struct StateOptions {
 // Errors: INPUT_EVENT_OUT_OF_RANGE, INPUT_EXECUTION_OUT_OF_RANGE.
 Result<std::vector<StatePoint>> StatesOf(const ReplayInput& input, const StateOptions& options);
 
+// {"file", "line", "function"}; null when it is not known.
+Json LineJson(const workflow::SourceLine& line);
 Json ToJson(const AwaitView& view);
 Json ToJson(const StatePoint& point);
 Json StateReportJson(const ReplayInput& input, const std::vector<StatePoint>& points);

@@ -1,6 +1,8 @@
 #include "replay/trace/suspects.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <set>
 
 #include "engine-core/base/bytes.h"
@@ -14,10 +16,6 @@ using workflow::SourceLine;
 
 constexpr int kMaxDepth = 200;
 constexpr int kFar = 9;
-
-bool Has(const std::vector<std::string>& sorted, const std::string& name) {
-  return std::binary_search(sorted.begin(), sorted.end(), name);
-}
 
 std::string Unquoted(const Token& token) {
   return token.kind == TokenKind::kText && token.text.size() >= 2 ? token.text.substr(1, token.text.size() - 2)
@@ -36,17 +34,14 @@ class Finder {
   Finder(const SuspectFacts& facts, SourceTree* tree) : facts_(facts), tree_(tree) {}
 
   std::vector<Suspect> Find() {
-    const DivergenceKind kind = facts_.first.kind;
-    const bool value = kind == DivergenceKind::kFieldChanged || kind == DivergenceKind::kEventChanged ||
-                       kind == DivergenceKind::kSnapshotChanged;
-    if (value) {
-      OfAValue();
-    } else if (kind == DivergenceKind::kOrderChanged) {
-      OfAnOrder();
-    } else if (kind == DivergenceKind::kMissingCommand || kind == DivergenceKind::kOtherTask) {
-      OfAMissingCommand();
-    } else {
-      OfASurplusCommand();
+    std::set<std::pair<std::string, uint32_t>> places;
+    size_t looked = 0;
+    // The decisive difference first; what else the task shows tells about the same mistake.
+    About(facts_.first, 1);
+    places.insert({facts_.first.where.file, facts_.first.where.line});
+    for (const Divergence& other : facts_.all) {
+      if (!other.where.known() || !places.insert({other.where.file, other.where.line}).second || ++looked > 3) continue;
+      About(other, other.run_seq > 0 ? 0.99 : 0.94);
     }
     std::stable_sort(found_.begin(), found_.end(),
                      [](const Suspect& a, const Suspect& b) { return a.score > b.score; });
@@ -61,6 +56,52 @@ class Finder {
   }
 
  private:
+  void About(const Divergence& divergence, double weight) {
+    now_ = &divergence;
+    const size_t before = found_.size();
+    std::vector<SourceLine> stack;
+    for (const auto* views : {&facts_.began, &facts_.awaits}) {
+      for (const AwaitView& view : *views) stack.insert(stack.end(), view.stack.begin(), view.stack.end());
+    }
+    path_ =
+        divergence.where.known() ? CallPath(tree_, facts_.files, stack, divergence.where) : std::vector<SourceLine>();
+    const DivergenceKind kind = divergence.kind;
+    if (kind == DivergenceKind::kEventChanged && OtherEvent()) {
+      OfAnOrder();
+      OfASurplusCommand();
+    } else if (kind == DivergenceKind::kFieldChanged || kind == DivergenceKind::kEventChanged ||
+               kind == DivergenceKind::kSnapshotChanged) {
+      OfAValue();
+    } else if (kind == DivergenceKind::kOrderChanged) {
+      OfAnOrder();
+    } else if (kind == DivergenceKind::kOtherTask && IsEarly()) {
+      OfAnEarlyCommand();
+    } else if (kind == DivergenceKind::kMissingCommand || kind == DivergenceKind::kOtherTask) {
+      OfAMissingCommand();
+    } else {
+      OfASurplusCommand();
+    }
+    for (size_t i = before; i < found_.size(); ++i) found_[i].score *= weight;
+  }
+
+  // Not another payload of the same event of the engine, but the event of another step, or of another kind.
+  bool OtherEvent() const {
+    return now_->run_seq > 0 &&
+           (now_->field == "stepId" || now_->field == "eventType" || now_->field == "idempotencyKey");
+  }
+
+  // Issued in an earlier workflow task than recorded: both sides name theirs.
+  bool IsEarly() const {
+    const auto number = [](std::string_view text) {
+      const size_t at = text.find_last_of("0123456789");
+      if (at == std::string_view::npos) return int64_t{0};
+      size_t begin = at;
+      while (begin > 0 && IsAsciiDigit(text[begin - 1])) --begin;
+      return ParseInt64(text.substr(begin, at - begin + 1)).value_or(0);
+    };
+    return number(now_->actual) < number(now_->expected);
+  }
+
   // --- the text
   const FunctionText* FunctionOf(const SourceLine& line) {
     return line.known() ? tree_->FunctionAt(line.file, line.line) : nullptr;
@@ -103,27 +144,50 @@ class Finder {
     if (at < 0) return;
     for (const int head : body.Deciders(at)) {
       if (most-- == 0) return;
-      Add(line.file, body.statements()[static_cast<size_t>(head)].first, score, why);
+      const Body::Statement& statement = body.statements()[static_cast<size_t>(head)];
+      Add(line.file, statement.first, score, why);
+      Predicates(*function, statement, score - 0.03);
       score -= step;
     }
   }
+
+  // Short functions that such a head asks: where they say what they say.
+  void Predicates(const FunctionText& asking, const Body::Statement& head, double score) {
+    const std::vector<Token>& words = tree_->Words(asking.file);
+    for (size_t i = head.begin; i + 1 < head.end; ++i) {
+      if (words[i].kind != TokenKind::kName || words[i + 1].text != "(" || (i > head.begin && words[i - 1].text == "."))
+        continue;
+      for (const std::string& file : facts_.files) {
+        for (const FunctionText& other : tree_->Functions(file)) {
+          if (other.kind != ItemKind::kFunction || other.name != words[i].text || other.last - other.first > 6 ||
+              other.scope != asking.scope)
+            continue;
+          for (const Body::Statement& statement : BodyOf(other).statements()) {
+            if (WordAt(other.file, statement.begin) == "return")
+              Add(file, statement.first, score, other.name + " is asked whether it is reached");
+          }
+        }
+      }
+    }
+  }
+  std::string_view WordAt(const std::string& file, size_t at) { return tree_->Words(file)[at].text; }
 
   // --- another value
   void OfAValue() {
     Values();
     Words();
-    Add(facts_.first.where, 0.7, "issues the command");
+    Add(now_->where, 0.7, "issues the command");
     Ingredients();
-    if (facts_.first.recorded_where.known() && !(facts_.first.recorded_where == facts_.first.where))
-      Add(facts_.first.recorded_where, 0.3, "issued it when it was recorded");
+    if (now_->recorded_where.known() && !(now_->recorded_where == now_->where))
+      Add(now_->recorded_where, 0.3, "issued it when it was recorded");
   }
 
   // The statement that issues the command names what it is made of.
   std::vector<std::string> NamesOfTheCommand() {
-    const FunctionText* function = FunctionOf(facts_.first.where);
+    const FunctionText* function = FunctionOf(now_->where);
     if (function == nullptr) return {};
     const Body& body = BodyOf(*function);
-    const int at = body.At(facts_.first.where.line);
+    const int at = body.At(now_->where.line);
     return at < 0 ? std::vector<std::string>() : NamesIn(function->file, body.statements()[static_cast<size_t>(at)]);
   }
 
@@ -140,7 +204,7 @@ class Finder {
           const FunctionText* function = tree_->FunctionAt(file, token.line);
           const int distance = function == nullptr ? kFar : DistanceOf(*function);
           if (distance > 3) continue;
-          const bool named = function->kind == ItemKind::kDeclaration && Has(direct, function->name);
+          const bool named = function->kind == ItemKind::kDeclaration && HasName(direct, function->name);
           Add(file, token.line, (named ? 0.92 : 0.88) - 0.04 * distance, "the value that this build gives stands here");
         }
       }
@@ -167,7 +231,7 @@ class Finder {
           if (token.text != word || !SpeaksOfAField(tokens, i)) continue;
           const FunctionText* function = tree_->FunctionAt(file, token.line);
           if (function == nullptr) continue;
-          const bool named = function->kind == ItemKind::kDeclaration && Has(direct, function->name);
+          const bool named = function->kind == ItemKind::kDeclaration && HasName(direct, function->name);
           const int distance = named ? 0 : DistanceOf(*function) + (function->kind == ItemKind::kDeclaration ? 1 : 0);
           if (distance > best || distance > 3) continue;
           if (distance < best) nearest.clear();
@@ -177,7 +241,7 @@ class Finder {
         }
       }
       // Of several, the nearest to the command; the next ones count less.
-      const SourceLine& where = facts_.first.where;
+      const SourceLine& where = now_->where;
       std::stable_sort(nearest.begin(), nearest.end(), [&](const Suspect& a, const Suspect& b) {
         const auto away = [&](const Suspect& s) {
           return s.where.file == where.file
@@ -195,7 +259,7 @@ class Finder {
 
   // Where the names get their values that the command is made of.
   void Ingredients() {
-    const FunctionText* function = FunctionOf(facts_.first.where);
+    const FunctionText* function = FunctionOf(now_->where);
     if (function == nullptr) return;
     const Body& body = BodyOf(*function);
     const std::vector<std::string> names = NamesOfTheCommand();
@@ -203,9 +267,9 @@ class Finder {
     const std::vector<Token>& words = tree_->Words(function->file);
     for (size_t s = body.statements().size(); s-- > 0;) {
       const Body::Statement& statement = body.statements()[s];
-      if (statement.block || statement.head || statement.first >= facts_.first.where.line) continue;
+      if (statement.block || statement.head || statement.first >= now_->where.line) continue;
       for (size_t i = statement.begin; i < statement.end; ++i) {
-        if (words[i].kind != TokenKind::kName || !Has(names, words[i].text)) continue;
+        if (words[i].kind != TokenKind::kName || !HasName(names, words[i].text)) continue;
         const bool gives = IsDeclared(words, i) || (i + 1 < statement.end && words[i + 1].text == "=");
         if (!gives || near < 0.5) continue;
         Add(function->file, words[i].line, near, "gives " + words[i].text + " its value");
@@ -215,12 +279,12 @@ class Finder {
     }
     double far = 0.56;
     for (const std::string& name : names) {
-      if (Has(function->locals, name)) continue;
+      if (HasName(function->locals, name)) continue;
       for (const std::string& file : facts_.files) {
         for (const FunctionText& other : tree_->Functions(file)) {
           if (far < 0.4 || (other.file == function->file && other.first == function->first)) continue;
           const bool declares = other.kind == ItemKind::kDeclaration && other.name == name;
-          if (!declares && !(Has(other.writes, name) && !Has(other.locals, name))) continue;
+          if (!declares && !(HasName(other.writes, name) && !HasName(other.locals, name))) continue;
           const bool message = TakesAMessage(other);
           Add(file, declares ? other.first : LineOfWrite(other, name),
               declares  ? 0.64
@@ -242,15 +306,16 @@ class Finder {
 
   // --- another order
   void OfAnOrder() {
-    Add(facts_.first.where, 0.58, "issues the command");
-    Loops(facts_.first.where, 0.74);
+    Add(now_->where, 0.58, "issues the command");
+    Loops(now_->where, 0.74);
     double score = 0.66;
-    for (const SourceLine& call : facts_.path) {
+    for (const SourceLine& call : path_) {
       Add(call, score - 0.02, "leads to the command");
       Loops(call, score + 0.06);
       score -= 0.05;
     }
     Takers(0.62);
+    Fillers(0.72);
   }
 
   // The loops around a line: their order is that of the commands.
@@ -268,8 +333,8 @@ class Finder {
 
   // What takes things out of a container, on the way to the command.
   void Takers(double score) {
-    std::vector<SourceLine> lines = facts_.path;
-    lines.insert(lines.begin(), facts_.first.where);
+    std::vector<SourceLine> lines = path_;
+    lines.insert(lines.begin(), now_->where);
     for (const SourceLine& line : lines) {
       const FunctionText* function = FunctionOf(line);
       if (function == nullptr) continue;
@@ -289,10 +354,9 @@ class Finder {
     Untaken();
     Waits();
     // Who issued such commands so far, and what led there.
-    const std::string expected = facts_.first.expected.empty() ? facts_.first.command : facts_.first.expected;
-    if (facts_.first.recorded_where.known()) {
-      Add(facts_.first.recorded_where, 0.5, "issued it when it was recorded");
-      Deciders(facts_.first.recorded_where, 0.56, 0.04, 3, "decides whether it is issued");
+    const std::string expected = now_->expected.empty() ? now_->command : now_->expected;
+    if (now_->recorded_where.known()) {
+      Add(now_->recorded_where, 0.46, "issued it when it was recorded");
     }
     const Issuer* issuer = IssuerLike(expected);
     if (issuer != nullptr) {
@@ -300,18 +364,39 @@ class Finder {
       Deciders(issuer->where, 0.64, 0.04, 3, "decides whether such a command is issued");
     }
     ByName(expected);
-    Add(facts_.first.where, 0.45, "the last command before the missing one");
+    RecordedFunction();
+    Add(now_->where, 0.45, "the last command before the missing one");
+    Fillers(0.6);
     double score = 0.6;
-    for (const SourceLine& call : facts_.path) {
+    for (const SourceLine& call : path_) {
       Add(call, score, "leads to such commands");
       Deciders(call, score + 0.02, 0.03, 2, "decides whether it is reached");
       score -= 0.05;
     }
   }
 
+  static std::string LastPart(const std::string& function) {
+    const size_t colon = function.rfind("::");
+    return colon == std::string::npos ? function : function.substr(colon + 2);
+  }
+
+  // The function that issued it when it was recorded, by its name: lines may have moved since.
+  void RecordedFunction() {
+    if (!now_->recorded_where.known()) return;
+    const std::string name = LastPart(now_->recorded_where.function);
+    for (const std::string& file : facts_.files) {
+      for (const FunctionText& function : tree_->Functions(file)) {
+        if (function.kind == ItemKind::kFunction && function.name == name && file == now_->recorded_where.file)
+          Add(file, FirstStatement(function), 0.6, "this function issued it when it was recorded");
+      }
+    }
+  }
+
   const Issuer* IssuerLike(const std::string& command) const {
     const Issuer* best = nullptr;
+    // The kind of command, and of a marker its name, must be the same.
     size_t most = std::min(command.find(' '), command.size());
+    if (command.starts_with("MarkerRecorded ")) most = std::min(command.find(' ', 15), command.size());
     for (const Issuer& issuer : facts_.issuers) {
       const size_t common = CommonPrefix(issuer.command, command);
       if (common > most) most = common, best = &issuer;
@@ -319,14 +404,33 @@ class Finder {
     return best;
   }
 
+  // `MarkerRecorded LocalActivity event/StepStarted/a/1#1`: `StepStarted`, ... without what kind of command it is.
+  static std::vector<std::string> PartsOf(std::string_view command) {
+    std::vector<std::string> parts;
+    std::string part;
+    for (const char c : std::string(command.substr(std::min(command.size(), command.find(' ')))) + " ") {
+      if (c != ' ' && c != '/' && c != '#') {
+        part += c;
+        continue;
+      }
+      if (part.size() >= 4 && part != "Version" && part != "LocalActivity" && part != "SideEffect" && part != "event" &&
+          part != "step")
+        parts.push_back(part);
+      part.clear();
+    }
+    return parts;
+  }
+
   // Texts of the code that are part of the command's name: the type of an activity, the id of a change.
   void ByName(const std::string& command) {
-    for (const std::string_view part : Split(command, ' ')) {
-      if (part.size() < 3 || part == Split(command, ' ').front()) continue;
+    for (const std::string& part : PartsOf(command)) {
       for (const std::string& file : facts_.files) {
         for (const Token& token : tree_->Words(file)) {
           if (token.kind == TokenKind::kText && Unquoted(token) == part) {
-            Add(file, token.line, 0.63, "names the command");
+            const FunctionText* function = tree_->FunctionAt(file, token.line);
+            if (function == nullptr || DistanceOf(*function) > 4) continue;
+            Add(file, token.line, function->name == LastPart(now_->recorded_where.function) ? 0.69 : 0.64,
+                "names the command");
             Deciders({file, token.line, ""}, 0.61, 0.03, 2, "decides whether it is issued");
           }
         }
@@ -348,7 +452,7 @@ class Finder {
       if (known) continue;
       for (const std::string& file : facts_.files) {
         for (const FunctionText& function : tree_->Functions(file)) {
-          if (function.kind != ItemKind::kMacro || !Has(function.names, "Signal")) continue;
+          if (function.kind != ItemKind::kMacro || !HasName(function.names, "Signal")) continue;
           for (const Token& token : tree_->Words(file)) {
             if (token.text == "Signal" && token.line >= function.first && token.line <= function.last)
               Add(file, token.line, 0.9, "no handler takes the signal " + message.name);
@@ -407,8 +511,11 @@ class Finder {
     for (const AwaitView& view : facts_.awaits) {
       if (view.stack.empty()) continue;
       const SourceLine& line = view.stack.front();
-      Add(line, view.main ? 0.62 : 0.4, "the code waits here instead, for " + view.waits_for);
-      if (view.waits_for.find("condition") != std::string::npos) Writers(line, view.main ? 0.6 : 0.42);
+      // Where it always rests, it tells little that it rests there again.
+      const bool rests = std::any_of(facts_.began.begin(), facts_.began.end(),
+                                     [&](const AwaitView& other) { return other.stack == view.stack; });
+      Add(line, view.main ? (rests ? 0.5 : 0.62) : 0.4, "the code waits here instead, for " + view.waits_for);
+      if (view.waits_for.find("condition") != std::string::npos) Writers(line, view.main ? (rests ? 0.58 : 0.6) : 0.42);
       if (view.main) Deciders(line, 0.5, 0.03, 2, "leads to where the code waits");
     }
   }
@@ -420,7 +527,7 @@ class Finder {
     return function.first;
   }
 
-  // Who changes the state that a waiting statement reads.
+  // Who changes the state that a waiting statement reads. State that everything changes tells nothing.
   void Writers(const SourceLine& line, double score) {
     const FunctionText* function = FunctionOf(line);
     if (function == nullptr) return;
@@ -428,38 +535,110 @@ class Finder {
     const int at = body.At(line.line);
     if (at < 0) return;
     for (const std::string& name : NamesIn(function->file, body.statements()[static_cast<size_t>(at)])) {
-      if (Has(function->locals, name) || Has(function->calls, name)) continue;
-      for (const std::string& file : facts_.files) {
-        for (const FunctionText& other : tree_->Functions(file)) {
-          if (score < 0.45 || !Has(other.writes, name) || Has(other.locals, name)) continue;
-          Add(file, LineOfWrite(other, name), score, "changes " + name + ", which the code waits for");
-          score -= 0.03;
+      if (HasName(function->locals, name) || HasName(function->calls, name)) continue;
+      const std::vector<const FunctionText*> writers = WritersOf(name);
+      if (writers.size() > 4) continue;
+      for (const FunctionText* other : writers) {
+        if (other == function || score < 0.45) continue;
+        Add(other->file, LineOfWrite(*other, name), score, "changes " + name + ", which the code waits for");
+        score -= 0.03;
+      }
+    }
+  }
+
+  std::vector<const FunctionText*> WritersOf(const std::string& name) {
+    std::vector<const FunctionText*> writers;
+    for (const std::string& file : facts_.files) {
+      for (const FunctionText& other : tree_->Functions(file)) {
+        if (HasName(other.writes, name) && !HasName(other.locals, name)) writers.push_back(&other);
+      }
+    }
+    return writers;
+  }
+
+  // A coroutine that waits for a container to be filled issues what others put there: who does, and what led there.
+  void Fillers(double score) {
+    SourceLine outermost = path_.empty() ? now_->where : path_.back();
+    const FunctionText* function = FunctionOf(outermost);
+    if (function == nullptr) return;
+    const std::vector<Token>& words = tree_->Words(function->file);
+    for (const std::string& name : function->names) {
+      if (HasName(function->locals, name) || HasName(function->calls, name) || !TakenFrom(words, *function, name))
+        continue;
+      for (const FunctionText* other : WritersOf(name)) {
+        if (other == function) continue;
+        const SourceLine fills{other->file, LineOfWrite(*other, name), other->name};
+        Add(fills, score - 0.04, "fills " + name + ", from which the command comes");
+        Deciders(fills, score - 0.05, 0.04, 1, "decides whether " + name + " is filled");
+        std::vector<SourceLine> stack;
+        for (const AwaitView& view : facts_.awaits) stack.insert(stack.end(), view.stack.begin(), view.stack.end());
+        double step = score;
+        for (const SourceLine& call : CallPath(tree_, facts_.files, stack, fills)) {
+          Add(call, step, "leads to what fills " + name);
+          Deciders(call, step + 0.01, 0.03, 1, "decides whether " + name + " is filled");
+          if (now_->kind == DivergenceKind::kOrderChanged) Loops(call, step + 0.02);
+          step -= 0.05;
         }
       }
     }
   }
 
+  static bool TakenFrom(const std::vector<Token>& words, const FunctionText& function, const std::string& name) {
+    for (size_t i = 0; i + 2 < words.size(); ++i) {
+      if (words[i].line < function.first || words[i].line > function.last || words[i].text != name) continue;
+      if (words[i + 1].text == "." && (words[i + 2].text == "front" || words[i + 2].text == "pop_front" ||
+                                       words[i + 2].text == "back" || words[i + 2].text == "top"))
+        return true;
+    }
+    return false;
+  }
+
+  // --- a command that comes too soon: something no longer waits, or is no longer held back
+  void OfAnEarlyCommand() {
+    Add(now_->where, 0.6, "issues the command");
+    if (const FunctionText* function = FunctionOf(now_->where)) {
+      const Body& body = BodyOf(*function);
+      const int at = body.At(now_->where.line);
+      if (at >= 0 && FirstStatement(*function) < now_->where.line)
+        Add(function->file, FirstStatement(*function), 0.58, "nothing waits here before the command");
+    }
+    Deciders(now_->where, 0.66, 0.04, 2, "decides whether it is issued");
+    double score = 0.64;
+    for (const SourceLine& call : path_) {
+      Add(call, score - 0.03, "leads to the command");
+      Deciders(call, score, 0.04, 2, "decides whether the command is reached");
+      score -= 0.05;
+    }
+    Fillers(0.63);
+    if (now_->where.known()) Writers(now_->where, 0.6);
+  }
+
   // --- a command that the history does not have
   void OfASurplusCommand() {
-    Add(facts_.first.where, 0.72, "issues the command");
-    Deciders(facts_.first.where, 0.68, 0.04, 3, "decides whether it is issued");
+    Add(now_->where, 0.72, "issues the command");
+    Deciders(now_->where, 0.68, 0.04, 3, "decides whether it is issued");
     double score = 0.65;
-    for (const SourceLine& call : facts_.path) {
+    for (const SourceLine& call : path_) {
       Add(call, score - 0.03, "leads to the command");
       Deciders(call, score, 0.04, 2, "decides whether the command is reached");
       score -= 0.05;
     }
     for (const AwaitView& view : facts_.began) {
       if (view.stack.empty()) continue;
-      Add(view.stack.front(), view.main ? 0.6 : 0.45, "the code went on from here");
+      const bool rests = std::any_of(facts_.awaits.begin(), facts_.awaits.end(),
+                                     [&](const AwaitView& other) { return other.stack == view.stack; });
+      Add(view.stack.front(), rests ? 0.3 : view.main ? 0.64 : 0.45, "the code went on from here");
     }
-    if (facts_.first.kind == DivergenceKind::kCommandChanged) Values();
-    if (facts_.first.recorded_where.known() && !(facts_.first.recorded_where == facts_.first.where))
-      Add(facts_.first.recorded_where, 0.3, "issued it when it was recorded");
+    Fillers(0.62);
+    Values();
+    if (now_->recorded_where.known() && !(now_->recorded_where == now_->where))
+      Add(now_->recorded_where, 0.3, "issued it when it was recorded");
   }
 
   const SuspectFacts& facts_;
   SourceTree* tree_;
+  const Divergence* now_ = nullptr;  // the difference that is looked at
+  std::vector<SourceLine> path_;     // calls that lead to it, innermost first
   std::map<std::pair<std::string, uint32_t>, std::unique_ptr<Body>> bodies_;
   std::vector<Suspect> found_;
 };

@@ -31,9 +31,8 @@ struct SuspectFacts {
   std::vector<std::string> field_words;    // by which the code would speak of what differs
   std::vector<std::string> actual_values;  // as the code may write them
   std::vector<std::string> expected_values;
-  std::vector<workflow::SourceLine> path;  // calls that lead to the command, innermost first
-  std::vector<std::string> files;          // that are looked through
-  std::map<std::string, int> distances;    // calls from the command, by `file:first`
+  std::vector<std::string> files;        // that are looked through
+  std::map<std::string, int> distances;  // calls from the command, by `file:first`
 };
 
 std::vector<Suspect> FindSuspects(const SuspectFacts& facts, SourceTree* tree);

@@ -14,12 +14,6 @@ namespace {
 using workflow::Divergence;
 using workflow::SourceLine;
 
-Json LineJson(const SourceLine& line) {
-  if (!line.known()) return Json();
-  return Json::MakeObject(
-      {{"file", line.file}, {"line", static_cast<int64_t>(line.line)}, {"function", line.function}});
-}
-
 Json ProbesJson(const std::vector<ProbeNote>& probes) {
   Json list = Json::MakeArray();
   for (const ProbeNote& probe : probes) {
