@@ -1,6 +1,8 @@
 // Clang as a library: arguments, preprocessor callbacks, diagnostics, dependencies.
 #include "analyzer/callgraph/frontend.h"
 
+#include "analyzer/callgraph/precompiled.h"
+
 #include <clang/Driver/Options.h>
 #include <clang/Frontend/FrontendActions.h>
 #include <clang/Lex/PreprocessorOptions.h>
@@ -219,17 +221,18 @@ class Callbacks : public PPCallbacks {
 
 class Consumer : public ASTConsumer {
  public:
-  Consumer(CompilerInstance& compiler, const ModelSet& models, Diagnostics* diagnostics, PreprocessorFacts* facts, Unit* unit)
-      : compiler_(compiler), models_(models), diagnostics_(diagnostics), facts_(facts), unit_(unit) {}
+  Consumer(CompilerInstance& compiler, const ModelSet& models, const AnalyzeOptions& options, Diagnostics* diagnostics, PreprocessorFacts* facts, Unit* unit)
+      : compiler_(compiler), models_(models), options_(options), diagnostics_(diagnostics), facts_(facts), unit_(unit) {}
   void HandleTranslationUnit(ASTContext& context) override {
     if (compiler_.getDiagnostics().hasErrorOccurred()) return;
     UnitBuilder builder(context, compiler_.getPreprocessor(), models_, std::move(*facts_), diagnostics_->TakeWarnings(), unit_);
-    builder.Run();
+    builder.Run({.system_loaded = options_.headers != nullptr, .deadline = options_.deadline});
   }
 
  private:
   CompilerInstance& compiler_;
   const ModelSet& models_;
+  const AnalyzeOptions& options_;
   Diagnostics* diagnostics_;
   PreprocessorFacts* facts_;
   Unit* unit_;
@@ -237,36 +240,56 @@ class Consumer : public ASTConsumer {
 
 class Action : public ASTFrontendAction {
  public:
-  Action(const ModelSet& models, Diagnostics* diagnostics, Unit* unit) : models_(models), diagnostics_(diagnostics), unit_(unit) {}
+  Action(const ModelSet& models, const AnalyzeOptions& options, Diagnostics* diagnostics, Unit* unit)
+      : models_(models), options_(options), diagnostics_(diagnostics), unit_(unit) {}
   std::unique_ptr<ASTConsumer> CreateASTConsumer(CompilerInstance& compiler, llvm::StringRef) override {
     compiler.getPreprocessor().addPPCallbacks(CollectFacts(compiler.getPreprocessor(), &facts_));
-    return std::make_unique<Consumer>(compiler, models_, diagnostics_, &facts_, unit_);
+    return std::make_unique<Consumer>(compiler, models_, options_, diagnostics_, &facts_, unit_);
   }
   void EndSourceFileAction() override {
-    const SourceManager& sources = getCompilerInstance().getSourceManager();
     std::map<std::string, Dependency> found;
-    for (auto it = sources.fileinfo_begin(); it != sources.fileinfo_end(); ++it) {
-      llvm::SmallString<256> path(it->first.getName());
-      sources.getFileManager().makeAbsolutePath(path);
-      llvm::sys::path::remove_dots(path, true);
-      Dependency dependency{.path = path.str().str(), .stamp = {}, .system = false};
-      const FileID file = sources.translateFile(it->first);
-      dependency.system = file.isInvalid() || sources.isInSystemHeader(sources.getLocForStartOfFile(file));
-      if (dependency.system) dependency.stamp = StampOf(dependency.path, true);
-      else if (const auto buffer = sources.getBufferOrNone(file)) dependency.stamp = Sha256Hex(std::string_view(buffer->getBufferStart(), buffer->getBufferSize()));
-      found.emplace(dependency.path, std::move(dependency));
+    for (auto& one : DependenciesOf(getCompilerInstance().getSourceManager())) found.emplace(one.path, std::move(one));
+    if (const auto* headers = options_.headers) {
+      std::erase_if(found, [&](const auto& entry) { return entry.first == headers->path || entry.first == PreludeOf(headers->path); });
+      for (const auto& one : headers->dependencies) found.emplace(one.path, one);
     }
     for (auto& [path, dependency] : found) unit_->dependencies.push_back(std::move(dependency));
   }
 
  private:
   const ModelSet& models_;
+  const AnalyzeOptions& options_;
   Diagnostics* diagnostics_;
   Unit* unit_;
   PreprocessorFacts facts_;
 };
 
 }  // namespace
+
+// Everything that was read, by path, with what tells whether it has changed since.
+std::vector<Dependency> DependenciesOf(const SourceManager& sources) {
+  // Looking a file up may load further entries of a precompiled header.
+  std::vector<FileEntryRef> files;
+  for (auto it = sources.fileinfo_begin(); it != sources.fileinfo_end(); ++it) files.push_back(it->first);
+  std::map<std::string, Dependency> found;
+  for (const FileEntryRef& entry : files) {
+    llvm::SmallString<256> path(entry.getName());
+    sources.getFileManager().makeAbsolutePath(path);
+    llvm::sys::path::remove_dots(path, true);
+    Dependency dependency{.path = path.str().str(), .stamp = {}, .system = false};
+    const FileID file = sources.translateFile(entry);
+    dependency.system = file.isInvalid() || sources.isInSystemHeader(sources.getLocForStartOfFile(file));
+    if (dependency.system) {
+      dependency.stamp = StampOf(dependency.path, true);
+    } else if (const auto buffer = sources.getBufferOrNone(file)) {
+      dependency.stamp = Sha256Hex(std::string_view(buffer->getBufferStart(), buffer->getBufferSize()));
+    }
+    found.emplace(dependency.path, std::move(dependency));
+  }
+  std::vector<Dependency> result;
+  for (auto& [path, dependency] : found) result.push_back(std::move(dependency));
+  return result;
+}
 
 std::unique_ptr<PPCallbacks> CollectFacts(Preprocessor& preprocessor, PreprocessorFacts* facts) {
   return std::make_unique<Callbacks>(preprocessor, facts);
@@ -431,10 +454,17 @@ CompileCommand InferCommand(const std::vector<CompileCommand>& known, const std:
   return result;
 }
 
-Unit AnalyzeFile(const CompileCommand& command, const ModelSet& models) {
+Unit AnalyzeFile(const CompileCommand& command, const ModelSet& models, const AnalyzeOptions& options) {
+  const Precompiled* headers = options.headers;
   Unit unit;
   unit.main_file = command.file;
   std::vector<std::string> arguments = AdjustArguments(command, &unit.notes);
+  const std::string forced = ForcedHeader(arguments, command.directory);
+  const auto forced_text = forced.empty() ? std::nullopt : ForcedHeaderText(forced);
+  if (headers != nullptr) {
+    const std::vector<std::string> load = {"-Xclang", "-include-pch", "-Xclang", headers->path};
+    arguments.insert(arguments.begin() + 1, load.begin(), load.end());
+  }
   Diagnostics diagnostics;
   bool finished = false;
   const auto run = [&] {
@@ -443,14 +473,22 @@ Unit AnalyzeFile(const CompileCommand& command, const ModelSet& models) {
       unit.error = command.file + ": error: the directory " + command.directory + " of its compile command does not exist";
       return;
     }
+    if (forced_text) {
+      llvm::IntrusiveRefCntPtr<llvm::vfs::OverlayFileSystem> overlay(new llvm::vfs::OverlayFileSystem(files));
+      llvm::IntrusiveRefCntPtr<llvm::vfs::InMemoryFileSystem> memory(new llvm::vfs::InMemoryFileSystem);
+      memory->addFile(forced, 0, llvm::MemoryBuffer::getMemBuffer(*forced_text));
+      overlay->pushOverlay(memory);
+      files = overlay;
+    }
     llvm::IntrusiveRefCntPtr<FileManager> manager(new FileManager(FileSystemOptions(), files));
-    tooling::ToolInvocation invocation(arguments, std::make_unique<Action>(models, &diagnostics, &unit), manager.get());
+    tooling::ToolInvocation invocation(arguments, std::make_unique<Action>(models, options, &diagnostics, &unit), manager.get());
     invocation.setDiagnosticConsumer(&diagnostics);
     invocation.run();
     finished = true;
   };
   llvm::CrashRecoveryContext recovery;
   if (!recovery.RunSafelyOnThread(run, 64 << 20)) {
+    if (headers != nullptr) return AnalyzeFile(command, models, {.headers = nullptr, .deadline = options.deadline});
     std::vector<Dependency> dependencies = std::move(unit.dependencies);
     unit = Unit();
     unit.main_file = command.file;
@@ -459,6 +497,7 @@ Unit AnalyzeFile(const CompileCommand& command, const ModelSet& models) {
     return unit;
   }
   if (!diagnostics.error().empty()) {
+    if (headers != nullptr) return AnalyzeFile(command, models, {.headers = nullptr, .deadline = options.deadline});  // Whatever is wrong, it is told from the sources.
     unit.error = diagnostics.error();
     // Clang names the file as the command did, relative to the command's directory.
     const bool located = unit.error.find(": error: ") != std::string::npos;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "analyzer/callgraph/precompiled.h"
 #include "engine-core/base/files.h"
 
 namespace lockstep::analyzer {
@@ -93,6 +94,51 @@ TEST_F(FrontendTest, AnalyzeFile_RecordsDependenciesWithDigests) {
   ASSERT_NE(header, unit.dependencies.end());
   EXPECT_FALSE(header->system);
   EXPECT_EQ(header->stamp, StampOf(header->path, false));
+}
+
+TEST_F(FrontendTest, PrecompiledHeaders_ChangeNothingButTime) {
+  Write("price.h", "#pragma once\ninline int price() { return std::rand(); }\n");
+  // As CMake writes it: the pragma would make the project's own header count as the system's.
+  Write("cmake_pch.hxx", "#pragma clang system_header\n#ifdef __cplusplus\n#include <cstdlib>\n#include <vector>\n#include \"" +
+                             (scratch_.path() / "price.h").string() + "\"\n#endif\n");
+  std::vector<CompileCommand> commands;
+  for (const std::string name : {"a.cpp", "b.cpp", "c.cpp"}) {
+    Write(name, "struct Basket { std::vector<int> items; };\nint " + name.substr(0, 1) +
+                    "(const Basket& basket) { int sum = 0; for (int item : basket.items) sum += item; return sum + price(); }\n");
+    commands.push_back(Command(name, {"-Xclang", "-include", "-Xclang", (scratch_.path() / "cmake_pch.hxx").string()}));
+  }
+  PrecompiledHeaders headers((scratch_.path()).string());
+  headers.Build({&commands[0], &commands[1], &commands[2]}, 1);
+  for (const auto& command : commands) {
+    const Unit plain = AnalyzeFile(command, ModelSet::BuiltIn());
+    ASSERT_EQ(plain.error, "");
+    ASSERT_NE(headers.For(command), nullptr);
+    const Unit loaded = AnalyzeFile(command, ModelSet::BuiltIn(), {.headers = headers.For(command), .deadline = {}});
+    EXPECT_EQ(EncodeUnit(plain), EncodeUnit(loaded));
+    EXPECT_TRUE(std::any_of(plain.functions.begin(), plain.functions.end(), [&](const Function& function) {
+      return plain.strings[function.name] == "price" && (function.flags & kSystemCode) == 0 && function.hazards.size() == 1;
+    }));
+  }
+  commands[0].arguments.push_back("-DOTHER");
+  EXPECT_EQ(headers.For(commands[0]), nullptr);
+}
+
+TEST_F(FrontendTest, PrecompiledHeader_ThatDoesNotLoad_IsReadFromItsSource) {
+  Write("a.cpp", "int f() { return 1; }\n");
+  const Precompiled damaged{.path = Write("damaged.pch", "not a header"), .dependencies = {}};
+  const Unit unit = AnalyzeFile(Command("a.cpp"), ModelSet::BuiltIn(), {.headers = &damaged, .deadline = {}});
+  EXPECT_EQ(unit.error, "");
+  EXPECT_EQ(unit.functions.size(), 1U);
+}
+
+TEST_F(FrontendTest, Deadline_InThePast_StopsTheLoweringAndSaysSo) {
+  std::string text;
+  for (int i = 0; i < 600; ++i) text += "int f" + std::to_string(i) + "(int a) { return a + a * 2 - a / 3 + (a << 1) + (a & 7) + a % 5; }\n";
+  Write("a.cpp", text);
+  const Unit unit = AnalyzeFile(Command("a.cpp"), ModelSet::BuiltIn(), {.headers = nullptr, .deadline = std::chrono::steady_clock::time_point()});
+  EXPECT_TRUE(unit.late);
+  EXPECT_TRUE(unit.budget_exhausted);
+  EXPECT_LT(unit.functions.size(), 600U);
 }
 
 TEST_F(FrontendTest, InferCommand_TakesTheNearestFilesFlags) {

@@ -301,6 +301,7 @@ struct Unit {
   std::string main_file;
   std::string error;  // Clang's own first message when the file does not compile
   bool budget_exhausted = false;
+  bool late = false;  // given up by the clock: not to be kept
   std::vector<std::string> notes;
   std::vector<std::string> strings;
   std::vector<Function> functions;

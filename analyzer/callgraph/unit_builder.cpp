@@ -606,10 +606,16 @@ void UnitBuilder::RegisteredClasses() {
   }
 }
 
-void UnitBuilder::Run() {
+void UnitBuilder::Run(const RunOptions& options) {
+  deadline_ = options.deadline;
   Preprocessed();
   RegisteredClasses();
-  for (Decl* decl : context_.getTranslationUnitDecl()->decls()) {
+  const auto* unit = context_.getTranslationUnitDecl();
+  // Lowering may load further declarations; the list is taken before.
+  std::vector<Decl*> top;
+  if (options.system_loaded) top.assign(unit->noload_decls_begin(), unit->noload_decls_end());
+  else top.assign(unit->decls_begin(), unit->decls_end());
+  for (Decl* decl : top) {
     if (!IsSystem(decl->getLocation())) OneDeclaration(decl);
   }
   for (size_t next = 0; next < queue_.size() && !exhausted(); ++next) {
@@ -624,6 +630,7 @@ void UnitBuilder::Run() {
     }
   }
   unit_->budget_exhausted = exhausted();
+  unit_->late = late_;
 }
 
 }  // namespace lockstep::analyzer

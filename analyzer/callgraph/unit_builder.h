@@ -7,8 +7,10 @@
 // they call back ("tunnels").
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -55,8 +57,13 @@ class UnitBuilder {
   UnitBuilder(clang::ASTContext& context, clang::Preprocessor& preprocessor, const ModelSet& models, PreprocessorFacts facts,
               std::vector<CompilerWarning> warnings, Unit* unit);
 
-  // Lowers everything. Stops early, and says so in the unit, after `kMaxSteps` expressions.
-  void Run();
+  struct RunOptions {
+    // What comes out of a precompiled header is the system's, and is not looked at unless something uses it.
+    bool system_loaded = false;
+    std::optional<std::chrono::steady_clock::time_point> deadline;
+  };
+  // Lowers everything. Stops early, and says so in the unit, after `kMaxSteps` expressions or at the deadline.
+  void Run(const RunOptions& options);
 
   clang::ASTContext& context() { return context_; }
   clang::Preprocessor& preprocessor() { return preprocessor_; }
@@ -128,8 +135,11 @@ class UnitBuilder {
   void Aliased(const clang::CXXRecordDecl* record);
   void NoteAliases(clang::QualType type);
 
-  bool Step() { return ++steps_ <= kMaxSteps; }
-  bool exhausted() const { return steps_ > kMaxSteps; }
+  bool Step() {
+    if (++steps_ % 4096 == 0 && deadline_ && std::chrono::steady_clock::now() > *deadline_) late_ = true;
+    return !exhausted();
+  }
+  bool exhausted() const { return late_ || steps_ > kMaxSteps; }
   Edit EditOf(clang::CharSourceRange range, llvm::StringRef text, bool* ok);
   llvm::StringRef SourceText(clang::SourceRange range) const;
 
@@ -166,6 +176,8 @@ class UnitBuilder {
   std::set<uint32_t> aliased_;
   mutable std::unordered_map<unsigned, bool> system_files_;
   uint64_t steps_ = 0;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+  bool late_ = false;
 };
 
 }  // namespace lockstep::analyzer

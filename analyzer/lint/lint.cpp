@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <filesystem>
+#include <memory>
+#include <mutex>
 #include <thread>
 
 #include "analyzer/callgraph/cache.h"
 #include "analyzer/callgraph/frontend.h"
+#include "analyzer/callgraph/precompiled.h"
 #include "analyzer/lint/analysis.h"
 #include "analyzer/lint/config.h"
 #include "analyzer/lint/git.h"
@@ -87,10 +91,50 @@ void Fingerprint(std::vector<Finding>* findings, SourceTexts* sources) {
   }
 }
 
+std::atomic<bool> abandoned{false};
+
+// One file within its budget of time. A compiler that is still busy then cannot be stopped: it is left behind with what it needs, and
+// the file counts as one that does not compile.
+Unit AnalyzeWithin(const CompileCommand& command, const std::shared_ptr<const ModelSet>& models, const Precompiled* header, unsigned seconds,
+                   const std::shared_ptr<const PrecompiledHeaders>& headers) {
+  if (seconds == 0) return AnalyzeFile(command, *models, {.headers = header, .deadline = {}});
+  struct State {
+    std::mutex mutex;
+    std::condition_variable finished;
+    bool done = false;
+    Unit unit;
+  };
+  const auto state = std::make_shared<State>();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  std::thread worker([=] {
+    Unit unit = AnalyzeFile(command, *models, {.headers = header, .deadline = deadline});
+    (void)headers;  // Stays as long as somebody reads it.
+    const std::lock_guard<std::mutex> lock(state->mutex);
+    state->unit = std::move(unit);
+    state->done = true;
+    state->finished.notify_one();
+  });
+  std::unique_lock<std::mutex> lock(state->mutex);
+  // The lowering stops by itself at the deadline and has something to show.
+  if (state->finished.wait_until(lock, deadline + std::chrono::seconds(2), [&] { return state->done; })) {
+    lock.unlock();
+    worker.join();
+    return std::move(state->unit);
+  }
+  worker.detach();
+  abandoned = true;
+  Unit unit;
+  unit.main_file = command.file;
+  unit.late = true;
+  unit.strings.emplace_back();
+  unit.error = command.file + ": error: the compiler did not finish this file within " + std::to_string(seconds) + " s (--file-timeout)";
+  return unit;
+}
+
 // Parses what the cache does not have, links, and keeps the result for the next run over the same files.
-Analysis Analyze(const std::vector<CompileCommand>& commands, const ModelSet& models, const LintOptions& options, const LinkOptions& link,
-                 size_t* from_cache) {
-  SummaryCache cache(options.cache_directory, models.digest());
+Analysis Analyze(const std::vector<CompileCommand>& commands, const std::shared_ptr<const ModelSet>& models, const LintOptions& options,
+                 const LinkOptions& link, size_t* from_cache) {
+  SummaryCache cache(options.cache_directory, models->digest());
   const std::string key = AnalysisKey(commands, link);
   if (const auto bytes = cache.LoadRun(key)) {
     if (auto known = DecodeAnalysis(*bytes)) {
@@ -101,22 +145,37 @@ Analysis Analyze(const std::vector<CompileCommand>& commands, const ModelSet& mo
   std::vector<Unit> units(commands.size());
   std::atomic<size_t> next{0};
   std::atomic<size_t> hits{0};
-  const auto work = [&] {
-    for (size_t i = next++; i < commands.size(); i = next++) {
-      if (auto cached = cache.Load(commands[i])) {
-        units[i] = std::move(*cached);
-        ++hits;
-        continue;
-      }
-      units[i] = AnalyzeFile(commands[i], models);
-      cache.Store(commands[i], units[i]);
-    }
+  std::vector<char> known(commands.size(), 0);
+  const auto side_by_side = [&](const auto& work) {
+    next = 0;
+    std::vector<std::thread> threads;
+    const size_t jobs = std::max<size_t>(1, std::min<size_t>(options.jobs, commands.size()));
+    for (size_t i = 1; i < jobs; ++i) threads.emplace_back(work);
+    work();
+    for (auto& thread : threads) thread.join();
   };
-  std::vector<std::thread> threads;
-  const size_t jobs = std::max<size_t>(1, std::min<size_t>(options.jobs, commands.size()));
-  for (size_t i = 1; i < jobs; ++i) threads.emplace_back(work);
-  work();
-  for (auto& thread : threads) thread.join();
+  side_by_side([&] {
+    for (size_t i = next++; i < commands.size(); i = next++) {
+      auto cached = cache.Load(commands[i]);
+      if (!cached) continue;
+      units[i] = std::move(*cached);
+      known[i] = 1;
+      ++hits;
+    }
+  });
+  const auto headers = std::make_shared<PrecompiledHeaders>(options.cache_directory);
+  std::vector<const CompileCommand*> missing;
+  for (size_t i = 0; i < commands.size(); ++i) {
+    if (known[i] == 0) missing.push_back(&commands[i]);
+  }
+  headers->Build(missing, options.jobs);
+  side_by_side([&] {
+    for (size_t i = next++; i < commands.size(); i = next++) {
+      if (known[i] != 0) continue;
+      units[i] = AnalyzeWithin(commands[i], models, headers->For(commands[i]), options.file_seconds, headers);
+      if (!units[i].late) cache.Store(commands[i], units[i]);
+    }
+  });
   *from_cache = hits;
 
   Analysis analysis;
@@ -128,7 +187,7 @@ Analysis Analyze(const std::vector<CompileCommand>& commands, const ModelSet& mo
     notes.insert(unit.notes.begin(), unit.notes.end());
     if (!unit.error.empty()) analysis.broken.emplace_back(unit.main_file, unit.error);
     else ++analysis.compiled;
-    complete = complete && !unit.dependencies.empty();
+    complete = complete && !unit.dependencies.empty() && !unit.late;
     if (unit.budget_exhausted) notes.insert(unit.main_file + ": too large to be analysed to the end");
     auto& includes = analysis.includes.emplace_back(unit.main_file, std::vector<std::string>()).second;
     for (const auto& dependency : unit.dependencies) {
@@ -230,6 +289,8 @@ std::vector<CommandChange> CommandChanges(const std::map<std::string, Skeleton>&
 }
 
 }  // namespace
+
+bool LeftWorkBehind() { return abandoned; }
 
 bool LintResult::blocking() const {
   return std::any_of(findings.begin(), findings.end(), [](const Finding& finding) { return finding.severity == Severity::kError; });
@@ -387,7 +448,8 @@ Result<LintResult> RunLint(const LintOptions& options) {
   }
   commands = std::move(program);
   if (commands.empty()) return Fail("NOTHING_TO_ANALYSE", "expected at least one file that is not ignored, found none");
-  LOCKSTEP_ASSIGN(const ModelSet models, LoadModels(options, configs.All()));
+  LOCKSTEP_ASSIGN(ModelSet loaded, LoadModels(options, configs.All()));
+  const auto models = std::make_shared<const ModelSet>(std::move(loaded));
   LinkOptions link;
   link.roots = options.roots;
   link.deterministic_roots = options.deterministic;

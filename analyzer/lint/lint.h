@@ -29,6 +29,7 @@ struct LintOptions {
   std::string command_baseline;
   std::string today;                    // YYYY-MM-DD, for expiry dates
   unsigned jobs = 1;
+  unsigned file_seconds = 300;          // a file that takes longer is left behind; 0: no limit
 };
 
 // What a suppression comment says.
@@ -70,6 +71,8 @@ struct LintResult {
 // Errors: COMPILE_COMMANDS_INVALID, FILE_NOT_FOUND, CONFIG_INVALID, MODEL_INVALID, BASELINE_INVALID, NOTHING_TO_ANALYSE (a path
 // that matches nothing), NOTHING_COMPILES, GIT_FAILED.
 Result<LintResult> RunLint(const LintOptions& options);
+// Whether a compiler that overran its budget is still busy: the program must then leave without tearing anything down.
+bool LeftWorkBehind();
 
 // The baseline file: a JSON document with the fingerprints of findings.
 std::string WriteBaseline(const std::vector<Finding>& findings);

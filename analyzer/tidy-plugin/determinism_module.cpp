@@ -67,7 +67,7 @@ class DeterminismCheck : public clang::tidy::ClangTidyCheck {
     if (!shared.analysed) {
       std::vector<Unit> units(1);
       UnitBuilder builder(*match.Context, *shared.owner, ModelSet::BuiltIn(), std::move(shared.facts), {}, &units.front());
-      builder.Run();
+      builder.Run({});
       shared.result = Link(units, {});
       shared.analysed = true;
     }

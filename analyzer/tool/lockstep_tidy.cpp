@@ -155,7 +155,8 @@ int Run(Arguments& arguments) {
   else if (arguments.format == "github") text = RenderGithub(*result, options);
   else text = RenderText(*result, options);
   if (const int code = Emit(text, arguments.out); code != kClean) return code;
-  return result->blocking() || (arguments.strict && !result->findings.empty()) ? kBlocked : kClean;
+  const bool strict = arguments.strict && !(result->findings.empty() && result->broken.empty());
+  return result->blocking() || strict ? kBlocked : kClean;
 }
 
 }  // namespace
@@ -182,9 +183,10 @@ int main(int argc, char** argv) {
   app.add_option("--command-baseline", lint.command_baseline, "Stored command skeletons (determinism-ungated-command-change)");
   app.add_option("--write-command-baseline", arguments.write_command_baseline, "Store the command skeletons of this run");
   app.add_option("--changed-since", lint.changed_since, "Report only what the changes since this git revision can have caused");
-  app.add_flag("--warnings-as-errors", arguments.strict, "Exit with 1 on any finding, warnings included");
+  app.add_flag("--warnings-as-errors", arguments.strict, "Exit with 1 on any finding, warnings included, and on any file that could not be analysed");
   app.add_flag("--fix", arguments.fix, "Apply the fixes that go with findings");
   app.add_flag("--fix-dry-run", arguments.fix_dry_run, "Print the fixes as a diff instead");
+  app.add_option("--file-timeout", lint.file_seconds, "Seconds a file may take, 0 for any number (default: 300)");
   app.add_option("--cache-dir", lint.cache_directory, "Summary cache (default: BUILD/.lockstep-tidy)");
   app.add_flag("--no-cache", arguments.no_cache, "Neither read nor write the cache");
   app.add_option("--colour,--color", arguments.colour, "auto, always or never")->check(CLI::IsMember({"auto", "always", "never"}));
@@ -199,5 +201,9 @@ int main(int argc, char** argv) {
   }
   if (arguments.list_rules) return ListRules(arguments);
   if (!arguments.explain.empty()) return Explain(arguments.explain);
-  return Run(arguments);
+  const int code = Run(arguments);
+  if (!LeftWorkBehind()) return code;
+  // A compiler that could not be stopped still runs: leave without tearing down what it uses.
+  std::cout.flush();
+  std::_Exit(code);
 }
