@@ -20,11 +20,11 @@ using namespace clang;
 
 namespace {
 
-class Quiet : public DiagnosticConsumer {};
+class SilentConsumer : public DiagnosticConsumer {};
 
-class Action : public GeneratePCHAction {
+class PrecompileAction : public GeneratePCHAction {
  public:
-  Action(std::string path, std::vector<Dependency>* dependencies, bool* usable) : path_(std::move(path)), dependencies_(dependencies), usable_(usable) {}
+  PrecompileAction(std::string path, std::vector<Dependency>* dependencies, bool* usable) : path_(std::move(path)), dependencies_(dependencies), usable_(usable) {}
 
  protected:
   bool BeginInvocation(CompilerInstance& compiler) override {
@@ -131,8 +131,8 @@ std::optional<Precompiled> Precompile(const CompileCommand& command, const std::
     llvm::IntrusiveRefCntPtr<llvm::vfs::FileSystem> files(llvm::vfs::createPhysicalFileSystem());
     if (files->setCurrentWorkingDirectory(command.directory)) return;
     llvm::IntrusiveRefCntPtr<FileManager> manager(new FileManager(FileSystemOptions(), files));
-    Quiet quiet;
-    tooling::ToolInvocation invocation(arguments, std::make_unique<Action>(path, &result.dependencies, &usable), manager.get());
+    SilentConsumer quiet;
+    tooling::ToolInvocation invocation(arguments, std::make_unique<PrecompileAction>(path, &result.dependencies, &usable), manager.get());
     invocation.setDiagnosticConsumer(&quiet);
     invocation.run();
   };
