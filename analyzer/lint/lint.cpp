@@ -477,7 +477,7 @@ Result<LintResult> RunLint(const LintOptions& options) {
   result.roots = std::move(analysis.linked.roots);
   result.skeletons = std::move(analysis.linked.skeletons);
   if (link.command_baseline) result.command_changes = CommandChanges(*link.command_baseline, result.skeletons);
-  result.models = models.digest().substr(0, 16);
+  result.models = models->digest().substr(0, 16);
   SourceTexts sources;
   LOCKSTEP_TRY(Suppress({analysis.sources.begin(), analysis.sources.end()}, options, &configs, &sources, &result));
   LOCKSTEP_TRY(ApplyLevels(options, paths, &configs, &result));

@@ -105,7 +105,7 @@ class Results(harness.CliTest):
             "replay", "--format", "json", harness.HISTORIES / "chain", harness.HISTORIES / "chain" / "history.json"
         )
         self.assert_code(result, 0)
-        self.assertEqual(set(result.json), {"format", "verdict", "strict", "totals", "histories"})
+        self.assertEqual(set(result.json), {"format", "toolVersion", "verdict", "strict", "totals", "histories"})
         self.assertEqual(result.json["format"], "lockstep.replay/1")
         self.assertEqual(result.json["verdict"], "IN_STEP")
         self.assertIs(result.json["strict"], False)
