@@ -37,7 +37,7 @@ REWRITINGS = (
     ("  void Confirm() { confirmed_ = true; }\n", "  void Confirm() {\n    const bool yes = true;\n    confirmed_ = yes;\n  }\n"),
     ("    ++done_;\n", "    done_ += 1;\n"),
     ("    if (count < 1) return", "    if (count <= 0) return"),
-    ("    if (!fetched) co_return fetched.failed();\n", "    if (fetched.has_value() == false) co_return fetched.failed();\n"),
+    ("    if (!fetched) co_return fetched.failed();\n", "    if (!static_cast<bool>(fetched)) co_return fetched.failed();\n"),
     ("    int64_t lowest = INT64_MAX;\n", "    auto lowest = int64_t{INT64_MAX};\n"),
     ("      lowest = *answers[i];\n", "      lowest = answers[i].operator*();\n"),
 )

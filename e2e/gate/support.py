@@ -34,7 +34,7 @@ def clean_environment(**more):
     """The caller's environment without what a CI service or a git hook around the tests would leak into them."""
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("GITHUB_", "GIT_", "RUNNER_", "PRE_COMMIT", "LOCKSTEP_")) and name not in ("GH_TOKEN", "NO_COLOR")}
-    kept.update(PATH=f"{pathlib.Path(PROGRAM).parent}:{kept['PATH']}", GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null",
+    kept.update(PATH=f"{pathlib.Path(PROGRAM).parent}:{kept['PATH']}", GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null", LOCKSTEP_CACHE=str(BUILD / "gate-cache"),
                 GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@example.com", GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@example.com")
     kept.update(more)
     return kept

@@ -153,6 +153,8 @@ class BuildTree:
         if len(places) != 1:
             raise Defect(f"expected {source} once in its compile command, found it {len(places)} times")
         words[places[0]] = str(mutated)
+        # Compiled once and run once. Lower than -O1 the precompiled header would not do.
+        words += ["-O1", "-g0"]
         done = run(self.compiler_launcher(source) + words, entry["directory"], COMPILE_TIMEOUT_S)
         if done.returncode != 0:
             raise Defect(f"the mutant does not compile:\n{the_end_of(done.stderr)}")

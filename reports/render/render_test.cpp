@@ -313,6 +313,7 @@ TEST(RenderSarif, CutsAtTheLimitOfCodeScanning_ErrorsFirst_AndSaysSo) {
   EXPECT_EQ(results->AsArray()[0].GetString("level"), "error");
   const std::string notes = CanonicalJson(*json->At("/runs/0/invocations/0/toolExecutionNotifications"));
   EXPECT_NE(notes.find("cut: 10 of 25010 results left out"), std::string::npos);
+  EXPECT_NE(notes.find("25010 results; code scanning shows the first 5000, errors first"), std::string::npos);
 }
 
 TEST(RenderSarif, IdentityOfAFindingIsItsCheck_WithChainAndFingerprint) {
