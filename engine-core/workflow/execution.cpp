@@ -126,7 +126,8 @@ void Runtime::Activate(const TaskSlice& slice) {
   if (skipped_) return;
   now_ = std::max(now_, ToMillis(slice.started->event_time()));
   info_.history_length = slice.started->event_id();
-  info_.history_size_bytes = started.history_size_bytes();
+  // A damaged history may claim anything; workflows reckon with this number.
+  info_.history_size_bytes = std::max<int64_t>(0, started.history_size_bytes());
   info_.suggest_continue_as_new = started.suggest_continue_as_new();
   replaying_ = slice.completed != nullptr;
   info_.build_id = replaying_ ? BuildIdOf(*slice.completed) : options_.build_id;

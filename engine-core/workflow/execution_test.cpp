@@ -633,6 +633,21 @@ TEST(Info, SaysWhatTheHistorySays) {
   ExpectReplays(registry, script.history());
 }
 
+TEST(Info, SizeThatADamagedHistoryPutsBelowZero_IsNone) {
+  const auto registry = OneWorkflow([](const Payloads&) -> Task<WorkflowResult> {
+    co_return completed(Json(info().history_size_bytes >= 0));
+  });
+  HistoryScript script(registry, {});
+  script.RunTask();
+  testing::History history = script.history();
+  for (HistoryEvent& event : *history.mutable_events()) {
+    if (event.has_workflow_task_started_event_attributes())
+      event.mutable_workflow_task_started_event_attributes()->set_history_size_bytes(INT64_MIN);
+  }
+  EXPECT_EQ(ResultOf(history), "true");
+  ExpectReplays(registry, history);
+}
+
 TEST(StableIdAndHash, AreFixed) {
   EXPECT_EQ(stable_id("run", "step"), stable_id("run", "step"));
   EXPECT_EQ(stable_id("run", "step").size(), 64u);
