@@ -23,6 +23,8 @@ import urllib.parse
 PROGRAM = os.environ["LOCKSTEP_BIN"]
 SOURCE = pathlib.Path(os.environ["LOCKSTEP_SOURCE_DIR"])
 BUILD = pathlib.Path(os.environ["LOCKSTEP_BUILD_DIR"])
+# Copies of the index: outside of this tree, whose settings would count for them otherwise.
+CACHE = tempfile.TemporaryDirectory(prefix="lockstep-gate-cache-")
 TOOLS = pathlib.Path(os.environ["LOCKSTEP_GATE_ENV"])
 PACKAGES = pathlib.Path(os.environ.get("LOCKSTEP_GATE_PACKAGES", BUILD / "gate-packages"))
 ACTION = SOURCE / "ci" / "github-actions" / "action.yml"
@@ -34,7 +36,7 @@ def clean_environment(**more):
     """The caller's environment without what a CI service or a git hook around the tests would leak into them."""
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("GITHUB_", "GIT_", "RUNNER_", "PRE_COMMIT", "LOCKSTEP_")) and name not in ("GH_TOKEN", "NO_COLOR")}
-    kept.update(PATH=f"{pathlib.Path(PROGRAM).parent}:{kept['PATH']}", GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null", LOCKSTEP_CACHE=str(BUILD / "gate-cache"),
+    kept.update(PATH=f"{pathlib.Path(PROGRAM).parent}:{kept['PATH']}", GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null", LOCKSTEP_CACHE=CACHE.name,
                 GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@example.com", GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@example.com")
     kept.update(more)
     return kept
